@@ -1,0 +1,22 @@
+"""Where refopt computes: kernels for NumPy, Numba, CuPy and any Array-API library.
+
+Importing this package imports no array library but NumPy.
+"""
+
+from refopt_backends._select import (
+    KernelTable,
+    available_backends,
+    register_backend,
+    resolve,
+    use_backend,
+)
+from refopt_backends._version import __version__
+
+__all__ = [
+    "KernelTable",
+    "__version__",
+    "available_backends",
+    "register_backend",
+    "resolve",
+    "use_backend",
+]
