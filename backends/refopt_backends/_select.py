@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -310,22 +309,26 @@ def _table(name):
     """The one table of backend `name`, made at its first use."""
     if not isinstance(name, str):
         raise ValueError(f"backend must be a string, got {name!r}")
-    if name in _tables:
-        return _tables[name]
-    with _lock:
-        if name in _FOLDERS:
-            if name in ("numba", "cupy") and not _installed(name):
-                hint = "; pip install 'refopt[cuda12]' or 'refopt[cuda13]'" * (name == "cupy")
-                raise ImportError(f"backend {name!r} needs {name}, which is not installed{hint}")
-            folder = _FOLDERS[name]
-            table = KernelTable(name, lambda k: _from_folder(folder, k), _LIBRARY[name])
-        else:
-            factory = _third_party().get(name)
-            if factory is None:
-                known = ", ".join(map(repr, (*_FOLDERS, *_third_party())))
-                raise ValueError(f"backend must be one of {known}, got {name!r}")
-            table = _foreign_table(name, factory())
-        return _tables.setdefault(name, table)
+    table = _tables.get(name)
+    if table is None:
+        with _lock:
+            table = _tables.get(name) or _new_table(name)
+            _tables[name] = table
+    return table
+
+
+def _new_table(name):
+    if name not in _FOLDERS:
+        others = _third_party()
+        if name not in others:
+            known = ", ".join(map(repr, (*_FOLDERS, *others)))
+            raise ValueError(f"backend must be one of {known}, got {name!r}")
+        return _foreign_table(name, others[name]())
+    if name in ("numba", "cupy") and not _installed(name):
+        hint = "; pip install 'refopt[cuda12]' or 'refopt[cuda13]'" if name == "cupy" else ""
+        raise ImportError(f"backend {name!r} needs {name}, which is not installed{hint}")
+    folder = _FOLDERS[name]
+    return KernelTable(name, lambda k: _from_folder(folder, k), _LIBRARY[name])
 
 
 def _foreign_table(name, source):
@@ -336,6 +339,7 @@ def _foreign_table(name, source):
 
 def _third_party():
     """Name -> factory; what was registered by hand goes before entry points."""
+    from importlib.metadata import entry_points  # slow to import, seldom needed
 
     def loader(point):
         return lambda: point.load()()
