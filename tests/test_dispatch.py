@@ -39,10 +39,12 @@ def demo(monkeypatch):
     """A family of three kernels: Numba has one of them, and one hands on an object."""
 
     def row_sums(A):
-        return A.sum(axis=1)
+        return A.__array_namespace__().sum(A, axis=1)
 
     def keep(A, threshold):
-        return SimpleNamespace(nnz=int((threshold < A).sum()), dense=A * (threshold < A))
+        xp, kept = A.__array_namespace__(), A > threshold
+        count = int(xp.sum(xp.astype(kept, xp.int64)))
+        return SimpleNamespace(nnz=count, dense=xp.where(kept, A, xp.zeros_like(A)))
 
     def to_dense(kept):
         return kept.dense

@@ -144,13 +144,14 @@ def resolve(*arrays, backend=None, small=False, names=None):
                 home = other
             elif other.xp is not home.xp:
                 raise TypeError(_mixed(arrays, names))
-    home = home or _NUMPY
     name = backend if backend is not None else _innermost.get()
     if name is None:
-        name = _automatic(home, small)
+        name = _automatic(home or _NUMPY, small)
     table = _table(name)
     library = table._library
-    if library is not None and library != home.library:
+    if home is None:
+        home = _Home("cupy", import_module("cupy")) if library == "cupy" else _NUMPY
+    elif library is not None and library != home.library:
         raise TypeError(_misplaced(arrays, names, home.library, table))
     return table._xp or home.xp, table
 
@@ -388,7 +389,7 @@ def _misplaced(arrays, names, library, table):
         ("numpy", "cupy"): "copy the arrays with cupy.asarray(x)",
         ("cupy", "numpy"): "copy the arrays with cupy.asnumpy(x)",
     }.get((library, table._library), f"convert the arrays to {table._library}")
-    given = _libraries(arrays, names) or "no arrays"
+    given = _libraries(arrays, names)
     return (
         f"backend={table.name!r} works on {table._library} arrays, got {given}; "
         f"{copy} or leave the backend to be chosen"
