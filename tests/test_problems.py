@@ -169,6 +169,9 @@ def test_colour_transfer_draws_its_points_from_the_images():
 
 
 def test_importing_the_problems_loads_neither_scipy_parts_nor_numba():
-    code = "import sys, refopt.problems; print([m for m in ('scipy.ndimage', 'scipy.spatial', 'numba') if m in sys.modules])"
+    code = (
+        "import sys, refopt.problems\n"
+        "print([m for m in ('scipy.ndimage', 'scipy.spatial', 'numba') if m in sys.modules])"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

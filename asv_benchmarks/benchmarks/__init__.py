@@ -1,0 +1,1 @@
+"""Airspeed-velocity benchmarks: times, peak memory, iterations and accuracy of every family."""
