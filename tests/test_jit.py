@@ -204,16 +204,3 @@ def test_an_error_in_the_parallel_twin_frees_the_threads(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         _jit.run_parallel(1, lambda: 1 / 0, lambda: "serial")
     assert _jit.run_parallel(1, lambda: "parallel", lambda: "serial") == "parallel"
-
-
-def test_a_parallel_run_leaves_environment_and_warning_filters_alone(demo):
-    out = run_demo(
-        demo,
-        """
-        import os, warnings
-        before = dict(os.environ), list(warnings.filters)
-        demo.row_sums(np.ones((512, 256)))
-        print(before == (dict(os.environ), warnings.filters))
-        """,
-    )
-    assert out == ["True"]

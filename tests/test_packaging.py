@@ -164,3 +164,45 @@ def test_families_do_not_import_one_another():
         if mine and name.partition(".")[0] == package and others - mine:
             wrong.append((str(file), name))
     assert wrong == []
+
+
+SETTERS = {
+    *("filterwarnings", "simplefilter", "resetwarnings", "catch_warnings"),
+    *("seterr", "seterrcall", "set_printoptions", "set_num_threads", "threadpool_limits"),
+    *("putenv", "unsetenv", "seed", "setlocale", "setrecursionlimit"),
+}
+
+
+def sets_state(node):
+    """Whether a syntax node sets something that the whole process shares."""
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.ctx, ast.Store | ast.Del) and "environ" in ast.unparse(node.value)
+    if isinstance(node, ast.Call):
+        *owner, name = ast.unparse(node.func).split(".")
+        changed = name in {"update", "setdefault", "pop", "clear"} and "environ" in owner
+        return name in SETTERS or changed
+    return False
+
+
+def test_the_library_sets_no_state_of_the_whole_process():
+    found = [
+        f"{package}/{path.relative_to(folder)}:{node.lineno}"
+        for package, folder in PACKAGES.items()
+        for path in sorted(folder.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if sets_state(node)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "os.environ['OMP_NUM_THREADS'] = '1'",
+        "environ.setdefault('A', 'b')",
+        "warnings.simplefilter('ignore')",
+        "numba.set_num_threads(1)",
+    ],
+)
+def test_setting_such_state_is_noticed(line):
+    assert any(sets_state(node) for node in ast.walk(ast.parse(line)))
