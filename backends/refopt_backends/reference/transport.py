@@ -1,0 +1,248 @@
+"""Kernels of entropic optimal transport, in words of the Array-API standard.
+
+Entries and the Newton matrix are dense here: n x m arrays with zeros where
+nothing is kept. The compiled backends store compressed rows.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+# Rows of a point-cloud cost are formed in blocks of about this many entries.
+_BLOCK_ENTRIES = 2**20
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Some entries of the plan, with their cost.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the plan.
+    nnz : int
+        Number of entries.
+    """
+
+    cost: Any  # (n, m), +inf where nothing is kept
+    plan: Any  # (n, m), 0 where nothing is kept
+
+    @property
+    def shape(self):
+        return self.cost.shape
+
+    @property
+    def nnz(self):
+        xp = _namespace(self.cost)
+        return int(xp.count_nonzero(xp.isfinite(self.cost)))
+
+    def coo(self):
+        """Row and column indices and plan values, sorted by row."""
+        xp = _namespace(self.cost)
+        rows, columns = xp.nonzero(xp.isfinite(self.cost))
+        return rows, columns, self.plan[xp.isfinite(self.cost)]
+
+
+@dataclass(frozen=True)
+class NewtonMatrix:
+    """S v = extra v + sum_i P_i. (v - avg_i v), a graph Laplacian plus a diagonal.
+
+    Attributes
+    ----------
+    nnz : int
+        Number of plan entries kept.
+    dropped : float
+        Mass of the plan entries that were not kept.
+    extra, diagonal : array, shape (m,)
+        What was put on the diagonal, ``S 1``; the diagonal of S.
+    """
+
+    plan: Any  # (n, m)
+    row_sums: Any  # (n,), 1 in empty rows
+    extra: Any
+    diagonal: Any
+    nnz: int
+    dropped: float
+
+
+def _namespace(x):
+    return x.__array_namespace__()
+
+
+def cost_rows(cost, rows):
+    """Rows of a cost as a float64 array."""
+    if len(cost) == 1:
+        xp = _namespace(cost[0])
+        return xp.astype(cost[0][rows, :], xp.float64)
+    X, Y, metric, scale = cost
+    xp = _namespace(X)
+    D = xp.zeros((X[rows, :].shape[0], Y.shape[0]), dtype=xp.float64)
+    for k in range(X.shape[1]):  # a coordinate at a time: no n x m x d array
+        t = X[rows, k][:, None] - Y[:, k][None, :]
+        D = D + (xp.abs(t) if metric == 2 else t * t)
+    return scale * (xp.sqrt(D) if metric == 1 else D)
+
+
+def _row_blocks(cost):
+    n, m = cost[0].shape[0], cost[1].shape[0] if len(cost) > 1 else 1
+    step = n if len(cost) == 1 else max(1, _BLOCK_ENTRIES // max(m, 1))
+    return [slice(i, min(i + step, n)) for i in range(0, n, step)]
+
+
+def _log_sum_exp(Z, axis):
+    xp = _namespace(Z)
+    top = xp.max(Z, axis=axis, keepdims=True)
+    return xp.squeeze(top, axis=axis) + xp.log(xp.sum(xp.exp(Z - top), axis=axis))
+
+
+def semidual_pass(cost, g, a, reg, f_guess=None):
+    """f_i = reg (log a_i - LSE_j((g_j - C_ij)/reg)),  c = P'1 with P1 = a."""
+    xp = _namespace(g)
+    f, c = [], xp.zeros_like(g)
+    for rows in _row_blocks(cost):
+        Z = (g[None, :] - cost_rows(cost, rows)) / reg
+        E = xp.exp(Z - xp.max(Z, axis=1, keepdims=True))
+        s = xp.sum(E, axis=1)
+        f.append(reg * (xp.log(a[rows]) - xp.log(s) - xp.max(Z, axis=1)))
+        c = c + xp.sum((a[rows] / s)[:, None] * E, axis=0)
+    return xp.concat(f), c
+
+
+def column_potential(cost, f, b, reg):
+    """g_j = reg (log b_j - LSE_i((f_i - C_ij)/reg))."""
+    xp = _namespace(f)
+    total = None  # log-sum-exp over the blocks seen so far
+    for rows in _row_blocks(cost):
+        block = _log_sum_exp((f[rows][:, None] - cost_rows(cost, rows)) / reg, axis=0)
+        total = block if total is None else xp.logaddexp(total, block)
+    return reg * (xp.log(b) - total)
+
+
+def plan_marginals(cost, f, g, reg):
+    """Row sums, column sums and <P, C> of P = exp((f + g - C)/reg)."""
+    xp = _namespace(g)
+    r, c, t = [], xp.zeros_like(g), 0.0
+    for rows in _row_blocks(cost):
+        C = cost_rows(cost, rows)
+        P = _plan(f[rows], g, C, reg)
+        r.append(xp.sum(P, axis=1))
+        c = c + xp.sum(P, axis=0)
+        t += float(xp.sum(P * xp.where(P > 0, C, 0.0)))  # 0 * inf is not 0
+    return xp.concat(r), c, t
+
+
+def _plan(f, g, C, reg):
+    # Clamped: exp of anything beyond is infinite and would only warn.
+    xp = _namespace(C)
+    return xp.exp(xp.clip((f[:, None] + g[None, :] - C) / reg, max=700.0))
+
+
+def plan_product(cost, f, g, reg, V):
+    """P V for P = exp((f + g - C)/reg)."""
+    xp = _namespace(g)
+    blocks = [_plan(f[rows], g, cost_rows(cost, rows), reg) @ V for rows in _row_blocks(cost)]
+    return xp.concat(blocks)
+
+
+def select_entries(cost, f, g, reg, floor, ceiling, limit):
+    """The entries with P_ij >= min(floor_i, ceiling_j); None if more than limit."""
+    xp = _namespace(g)
+    C = xp.concat([cost_rows(cost, rows) for rows in _row_blocks(cost)])
+    P = _plan(f, g, C, reg)
+    kept = (P >= xp.minimum(floor[:, None], ceiling[None, :])) & xp.isfinite(C)
+    if int(xp.count_nonzero(kept)) > limit:
+        return None
+    return Entries(xp.where(kept, C, math.inf), xp.where(kept, P, 0.0))
+
+
+def entries_pass(entries, g, a, reg, f_guess):
+    """semidual_pass over the entries; every row must keep one."""
+    f, c = semidual_pass((entries.cost,), g, a, reg)
+    return f, c, Entries(entries.cost, _plan(f, g, entries.cost, reg))
+
+
+def entries_product(entries, v, transpose):
+    """P v, or P' v."""
+    return (entries.plan.T if transpose else entries.plan) @ v
+
+
+def newton_matrix(entries, a, b, c, threshold, shift):
+    """S = diag(c) - P' diag(1/a) P without the subtraction that cancels.
+
+    With W_i the sum of the kept entries of row i and r_j = c_j less the kept
+    entries of column j:  S v = (r + shift) v + sum_ij P_ij (v_j - P_i. v / W_i).
+    """
+    xp = _namespace(c)
+    P = entries.plan
+    P = xp.where(threshold * xp.minimum(a[:, None], b[None, :]) < P, P, 0.0)
+    W = xp.sum(P, axis=1)
+    W = xp.where(W > 0, W, 1.0)
+    extra = xp.clip(c - xp.sum(P, axis=0), min=0.0) + shift
+    # The rest of a row, W_i - P_ij, cancels for the row's dominant entry.
+    column = xp.arange(c.shape[0])[None, :]
+    dominant = column == xp.argmax(P, axis=1)[:, None]
+    rest_of_dominant = xp.sum(xp.where(dominant, 0.0, P), axis=1)[:, None]
+    rest = xp.where(dominant, rest_of_dominant, W[:, None] - P)
+    diagonal = extra + xp.sum(P * rest / W[:, None], axis=0)
+    kept = int(xp.count_nonzero(P))
+    dropped = max(float(xp.sum(c) - xp.sum(P)), 0.0)
+    return NewtonMatrix(P, W, extra, diagonal, kept, dropped)
+
+
+def newton_product(matrix, v):
+    """S v."""
+    P = matrix.plan
+    average = (P @ v) / matrix.row_sums
+    xp = _namespace(v)
+    return matrix.extra * v + xp.sum(P * (v[None, :] - average[:, None]), axis=0)
+
+
+def newton_cg(matrix, rhs, rtol, maxiter):
+    """Conjugate gradients from 0 with Jacobi preconditioner."""
+    xp = _namespace(rhs)
+    x, r = xp.zeros_like(rhs), rhs
+    z = r / matrix.diagonal
+    p = z
+    rz = start = float(xp.sum(r * z))
+    for iteration in range(maxiter):
+        if rz <= rtol * rtol * start:
+            return x, iteration, True
+        q = newton_product(matrix, p)
+        curvature = float(xp.sum(p * q))
+        if not curvature > 0:
+            return x, iteration, False
+        x = x + (rz / curvature) * p
+        r = r - (rz / curvature) * q
+        z = r / matrix.diagonal
+        rz, previous = float(xp.sum(r * z)), rz
+        p = z + (rz / previous) * p
+    return x, maxiter, rz <= rtol * rtol * start
+
+
+def newton_dense(matrix, rhs):
+    """Cholesky; the diagonal is the sum of the off-diagonal weights and extra."""
+    xp = _namespace(rhs)
+    P = matrix.plan
+    m = rhs.shape[0]
+    weights = P.T @ (P / matrix.row_sums[:, None])
+    weights = xp.where(xp.eye(m, dtype=xp.bool), 0.0, weights)
+    S = xp.eye(m) * (xp.sum(weights, axis=1) + matrix.extra)[:, None] - weights
+    # Rounding can leave a matrix with tiny `extra` not quite definite.
+    nudge = 1e-15 * float(xp.sum(xp.abs(matrix.diagonal))) / m
+    for _ in range(10):
+        try:
+            return _cholesky_solve(S, rhs)
+        except (ArithmeticError, ValueError, RuntimeError):  # LinAlgError is a ValueError
+            S = S + nudge * xp.eye(m)
+            nudge *= 100.0
+    return rhs / matrix.diagonal
+
+
+def _cholesky_solve(S, rhs):
+    xp = _namespace(rhs)
+    L = xp.linalg.cholesky(S)
+    y = xp.linalg.solve(L, rhs[:, None])
+    x = xp.linalg.solve(L.T, y)[:, 0]
+    if not bool(xp.all(xp.isfinite(x))):
+        raise ArithmeticError
+    return x
