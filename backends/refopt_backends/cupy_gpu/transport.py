@@ -13,13 +13,13 @@ from refopt_backends.cupy_gpu._launch import launch
 
 FILE = "transport.cu"
 STAGED_DIMENSIONS = 16  # up to here a tile of points fits shared memory many times over
-TILE = 128  # points in a tile
+TILE = 32  # points in a tile
 BUSY = 1024  # blocks that keep a large GPU at work
 
 
 def semidual_pass(cost, g, a, reg):
     n, m, real = a.size, g.size, _real(cost)
-    f, top, share, c = (cupy.empty(k) for k in (n, n, n, m))
+    f, top, share = cupy.empty(n), cupy.empty(n), cupy.empty(n)
     block = _block(g)
     if len(cost) == 1:
         (C,) = cost

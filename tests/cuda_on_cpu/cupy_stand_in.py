@@ -1,0 +1,313 @@
+"""The few parts of CuPy that refopt uses, over NumPy and g++.
+
+Imported under the name ``cupy`` (see ``harness.py``), so that dispatch takes
+its arrays for CuPy's. It is stricter than CuPy where CuPy is silent: a kernel
+argument of another type than the kernel's parameter, an array that is not
+C-contiguous, a name that CuPy does not have: each of them is an error here and
+a wrong number on a GPU.
+"""
+
+import sys
+import typing
+
+import numpy as _np
+
+from cuda_on_cpu import compiler as _compiler
+
+__version__ = "14.0.0"
+
+# Set by harness.py: where compiled kernels live, and who records the launches.
+_folder = None
+_recorder = None
+
+_BORROWED = """
+inf nan pi e newaxis finfo iinfo dtype issubdtype promote_types can_cast broadcast_shapes
+bool_ int8 uint8 int32 int64 uint32 uint64 float32 float64 complex64 complex128
+"""
+_FUNCTIONS = """
+abs absolute add all amax amin any arange argmax argmin argsort array_equal atleast_1d bincount
+broadcast_arrays broadcast_to ceil clip column_stack concat concatenate copysign count_nonzero
+cumsum diag diff divide dot einsum equal exp expand_dims expm1 eye flip floor full full_like greater
+greater_equal hypot isfinite isinf isnan less less_equal linspace log log1p logaddexp logical_and
+logical_not logical_or matmul max maximum mean min minimum moveaxis multiply negative nonzero
+not_equal ones ones_like outer permute_dims power prod ravel reciprocal repeat reshape searchsorted
+sign sort sqrt square squeeze stack std subtract sum swapaxes take take_along_axis tanh tensordot
+tile trace transpose tril triu unique var vdot where zeros zeros_like
+"""
+_METHODS = """
+all any argmax argmin argsort astype clip copy cumsum dot fill flatten max mean min nonzero prod
+ravel repeat reshape sort squeeze std sum swapaxes take trace transpose var view
+"""
+
+
+class ndarray(_np.lib.mixins.NDArrayOperatorsMixin):
+    """An array "on the device": a NumPy array that refuses to be taken for one."""
+
+    __slots__ = ("_host",)
+    __hash__ = None
+
+    def __init__(self, shape, dtype=float):
+        self._host = empty(shape, dtype)._host
+
+    # -- no way to the host but .get() ------------------------------------------------
+    def __array__(self, *_, **__):
+        raise TypeError(
+            "Implicit conversion to a NumPy array is not allowed. "
+            "Please use `.get()` to construct a NumPy array explicitly."
+        )
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        return _call(getattr(ufunc, method), *inputs, **kwargs)
+
+    def __array_function__(self, function, types, args, kwargs):
+        return _call(function, *args, **kwargs)
+
+    def get(self):
+        return self._host.copy()
+
+    def __array_namespace__(self, *, api_version=None):
+        return sys.modules["cupy"]
+
+    # -- what an array knows -------------------------------------------------------------
+    dtype = property(lambda self: self._host.dtype)
+    shape = property(lambda self: self._host.shape)
+    strides = property(lambda self: self._host.strides)
+    size = property(lambda self: self._host.size)
+    ndim = property(lambda self: self._host.ndim)
+    nbytes = property(lambda self: self._host.nbytes)
+    itemsize = property(lambda self: self._host.itemsize)
+    flags = property(lambda self: self._host.flags)
+    device = property(lambda self: cuda.Device(0))
+    T = property(lambda self: _wrap(self._host.T))
+    mT = property(lambda self: _wrap(self._host.mT))
+
+    def __len__(self):
+        return len(self._host)
+
+    def __iter__(self):
+        return (self[k] for k in range(len(self)))
+
+    def __repr__(self):
+        return f"cupy stand-in {self._host!r}"
+
+    # A 0-d result becomes a host number only when asked to, which is a synchronisation.
+    def __bool__(self):
+        return self._host.__bool__()
+
+    def __int__(self):
+        return int(self._host)
+
+    def __float__(self):
+        return float(self._host)
+
+    def __index__(self):
+        return self._host.__index__()
+
+    def item(self, *args):
+        return self._host.item(*args)
+
+    def tolist(self):
+        return self._host.tolist()
+
+    # -- indexing ------------------------------------------------------------------------
+    def __getitem__(self, key):
+        return _wrap(self._host[_unwrap(key)])
+
+    def __setitem__(self, key, value):
+        self._host[_unwrap(key)] = _unwrap(value)
+
+    # In place, the array stays the same object.
+    def _in_place(name):
+        def method(self, other):
+            getattr(self._host, name)(_unwrap(other))
+            return self
+
+        return method
+
+    __iadd__, __isub__ = _in_place("__iadd__"), _in_place("__isub__")
+    __imul__, __itruediv__ = _in_place("__imul__"), _in_place("__itruediv__")
+    del _in_place
+
+
+def _forward(name):
+    def method(self, *args, **kwargs):
+        return _call(getattr(self._host, name), *args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+for _name in _METHODS.split():
+    setattr(ndarray, _name, _forward(_name))
+
+
+def _wrap(value):
+    """Host results become device arrays; reductions too, which CuPy leaves 0-d."""
+    if isinstance(value, _np.ndarray | _np.generic):
+        array = object.__new__(ndarray)
+        array._host = _np.asarray(value)
+        return array
+    if isinstance(value, tuple | list):
+        return type(value)(_wrap(v) for v in value)
+    return value
+
+
+def _unwrap(value):
+    """Device arrays become host ones; a host array among them is an error, as in CuPy."""
+    if isinstance(value, ndarray):
+        return value._host
+    if isinstance(value, _np.ndarray):
+        raise TypeError(f"Unsupported type {type(value)}: a host array in a device operation")
+    if isinstance(value, tuple | list):
+        return type(value)(_unwrap(v) for v in value)
+    return value
+
+
+def _call(function, *args, **kwargs):
+    args, kwargs = _unwrap(args), {k: _unwrap(v) for k, v in kwargs.items()}
+    with _np.errstate(all="ignore"):  # a GPU does not warn
+        return _wrap(function(*args, **kwargs))
+
+
+def _function(name):
+    numpys = getattr(_np, name)
+
+    def function(*args, **kwargs):
+        return _call(numpys, *args, **kwargs)
+
+    function.__name__ = name
+    return function
+
+
+for _name in _FUNCTIONS.split():
+    globals()[_name] = _function(_name)
+for _name in _BORROWED.split():
+    globals()[_name] = getattr(_np, _name)
+bool = _np.bool_
+
+
+# -- creation and transfer ---------------------------------------------------------------
+def empty(shape, dtype=float):
+    """Filled with NaN or -1: who reads before writing gets noticed."""
+    dtype = _np.dtype(dtype)
+    unset = _np.nan if dtype.kind in "fc" else _np.array(-1).astype(dtype)
+    return _wrap(_np.full(shape, unset, dtype))
+
+
+def empty_like(a, dtype=None):
+    return empty(a.shape, a.dtype if dtype is None else dtype)
+
+
+def asarray(a, dtype=None, order=None, *, copy=None):
+    host = a._host if isinstance(a, ndarray) else _np.array(a)  # from the host: always a copy
+    return _wrap(_np.array(host, dtype=dtype, order=order, copy=copy))
+
+
+def array(a, dtype=None, copy=True, order="K"):
+    return asarray(a, dtype, order, copy=True if copy else None)
+
+
+def ascontiguousarray(a, dtype=None):
+    return asarray(a, dtype, "C")
+
+
+def asnumpy(a):
+    return a.get() if isinstance(a, ndarray) else _np.asarray(a)
+
+
+def result_type(*args):
+    return _np.result_type(*(a.dtype if isinstance(a, ndarray) else a for a in args))
+
+
+def astype(a, dtype, *, copy=True):
+    return a.astype(dtype, copy=copy)
+
+
+class linalg:
+    """``cupy.linalg``; a matrix that is not positive definite gives NaN, not an exception."""
+
+    @staticmethod
+    def cholesky(a):
+        try:
+            return _call(_np.linalg.cholesky, a)
+        except _np.linalg.LinAlgError:
+            return full_like(a, nan)  # noqa: F821  (one of _FUNCTIONS and _CONSTANTS)
+
+
+# -- kernels -----------------------------------------------------------------------------
+class RawModule:
+    """CUDA C++ text, compiled by g++ when the first function is asked for."""
+
+    def __init__(self, *, code, options=()):
+        if not isinstance(options, tuple):
+            raise TypeError(f"Expected tuple, got {type(options).__name__}")
+        self._defines = tuple(o for o in options if o.startswith("-D"))
+        if unknown := {o for o in options if not o.startswith(("-D", "--std=", "-std="))}:
+            raise ValueError(f"the stand-in does not know the compiler options {unknown}")
+        self._code = code
+
+    def get_function(self, name):
+        library = _compiler.load(self._code, self._defines, _folder)
+        signature = library.signature(name)
+        if signature is None:
+            raise AttributeError(f"no kernel {name!r}")
+
+        def kernel(grid, block, args, *, shared_mem=0):
+            if len(args) != len(signature):
+                raise TypeError(f"{name} takes {len(signature)} arguments, got {len(args)}")
+            pairs = enumerate(zip(args, signature, strict=True))
+            host = [_argument(name, k, arg, letter) for k, (arg, letter) in pairs]
+            if _recorder is not None:
+                _recorder(self._code, self._defines, name, grid, block, host, shared_mem)
+            library.launch(name, grid, block, host, shared_mem)
+
+        return kernel
+
+
+def _argument(kernel, place, arg, letter):
+    """The host side of one kernel argument; an error where a GPU would read rubbish."""
+    where = f"argument {place} of {kernel}"
+    if letter.startswith("*"):
+        if not isinstance(arg, ndarray):
+            raise TypeError(f"{where} is a pointer, got a {type(arg).__name__}")
+        if not arg.flags.c_contiguous:
+            raise ValueError(f"{where} is not C-contiguous")
+        host, letter = arg._host, letter[1:]
+    else:
+        if not isinstance(arg, _np.generic):
+            raise TypeError(f"{where} must be a typed scalar, got a {type(arg).__name__}")
+        host = arg
+    if host.dtype != _np.dtype(letter):
+        raise TypeError(f"{where} must have dtype {_np.dtype(letter)}, got {host.dtype}")
+    return host
+
+
+class cuda:
+    """``cupy.cuda``: one device, one stream, nothing to wait for."""
+
+    class Device:
+        attributes: typing.ClassVar = {"MaxThreadsPerBlock": 64}  # one OS thread each
+
+        def __init__(self, device=0):
+            self.id = device
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def __eq__(self, other):
+            return isinstance(other, cuda.Device) and self.id == other.id
+
+        def synchronize(self):
+            pass
+
+    class runtime:
+        @staticmethod
+        def getDeviceCount():
+            return 1
+
+    @staticmethod
+    def is_available():
+        return True

@@ -1,0 +1,45 @@
+"""``import cupy`` without CuPy: the stand-in takes its place inside a ``with``."""
+
+import importlib.util
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from cuda_on_cpu import compiler
+
+STAND_IN = Path(__file__).with_name("cupy_stand_in.py")
+
+
+def unavailable():
+    """Why the harness cannot run on this machine, or an empty text."""
+    return "" if compiler.GXX else "no g++ on this machine"
+
+
+@contextmanager
+def stand_in(folder):
+    """Put the stand-in in CuPy's place; compiled kernels live in `folder`.
+
+    The CUDA backend is imported afresh inside and forgotten afterwards, so that
+    neither a real CuPy nor the stand-in is seen on the wrong side.
+    """
+    spec = importlib.util.spec_from_file_location("cupy", STAND_IN)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module._folder = Path(folder)
+    before = _forget()
+    sys.modules["cupy"] = module
+    try:
+        yield module
+    finally:
+        _forget()
+        sys.modules.update(before)
+
+
+def _forget():
+    """Take CuPy, and whatever holds a reference to it, out of sight."""
+    from refopt_backends import _select
+
+    _select._tables.pop("cupy", None)
+    held = ("cupy", "refopt_backends.cupy_gpu")
+    names = [n for n in sys.modules if n in held or n.startswith(tuple(h + "." for h in held))]
+    return {name: sys.modules.pop(name) for name in names}
