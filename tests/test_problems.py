@@ -8,6 +8,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from refopt.problems import (
+    TRANSPORT_OPTIMA,
     cloud2,
     colour_images,
     colour_transfer,
@@ -80,6 +81,11 @@ def test_regularisation_is_absolute_for_eta_and_relative_for_rel():
 def test_unknown_name_is_refused_with_the_known_ones(name):
     with pytest.raises(ValueError, match="rect-N-M-REL"):
         transport_instance(name)
+
+
+@pytest.mark.parametrize("name", TRANSPORT_OPTIMA)
+def test_every_published_optimum_belongs_to_an_instance(name):
+    assert transport_instance(name).name == name
 
 
 def test_ladder_has_its_published_cost_and_linear_programme_value():

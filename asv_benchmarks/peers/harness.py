@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-QUICK = 2.0  # seconds below which a call is repeated
+QUICK = 3.0  # seconds below which a call is repeated
 
 
 @dataclass(frozen=True)

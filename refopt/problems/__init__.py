@@ -6,6 +6,7 @@ Importing this package loads NumPy only.
 
 from .colours import colour_images, colour_transfer
 from .digits import digit_image, load_digits
+from .optima import TRANSPORT_OPTIMA
 from .transport import (
     TransportProblem,
     assign,
@@ -20,6 +21,7 @@ from .transport import (
 )
 
 __all__ = [
+    "TRANSPORT_OPTIMA",
     "TransportProblem",
     "assign",
     "cloud2",
