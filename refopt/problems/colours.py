@@ -19,7 +19,9 @@ def colour_images(height=96, width=128, seed=1):
 
     Returns
     -------
-    sunset, forest : ndarray, shape (height, width, 3)
+    sunset : ndarray, shape (height, width, 3)
+        RGB values in [0, 1].
+    forest : ndarray, shape (height, width, 3)
         RGB values in [0, 1].
     """
     rng = np.random.default_rng(seed)

@@ -30,7 +30,7 @@ __all__ = [
 class TransportProblem:
     """Entropic optimal transport: ``min <P, C> - reg H(P)`` over plans P with marginals a and b.
 
-    Attributes
+    Parameters
     ----------
     name : str
         The instance's public name.
@@ -66,7 +66,7 @@ class TransportProblem:
 
 
 def assign(n, eta=1200, seed=1):
-    """Random assignment: n x n independent costs, uniform on [0, 1].
+    """Draw a random assignment: n x n independent costs, uniform on [0, 1].
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def assign(n, eta=1200, seed=1):
 
 
 def digits(norm, i, j, background=True, eta=1200):
-    """Two handwritten digits as mass distributions on a 28 x 28 pixel grid.
+    """Take two handwritten digits as mass distributions on a 28 x 28 pixel grid.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def digits(norm, i, j, background=True, eta=1200):
 
 
 def cloud2(n, rel, seed=1, dense=True):
-    """Points of the unit square against points of a ring, squared Euclidean cost.
+    """Draw points of the unit square against points of a ring, squared Euclidean cost.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def cloud2(n, rel, seed=1, dense=True):
 
 
 def cloud50(n, rel, seed=1):
-    """Two Gaussian clouds in 50 dimensions, one isotropic and one not, squared Euclidean cost.
+    """Draw two Gaussian clouds in 50 dimensions, one isotropic and one not, squared Euclidean cost.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def cloud50(n, rel, seed=1):
 
 
 def rect(n, m, rel, seed=1):
-    """Unequal sizes, duplicated points and masses down to 1e-12, in three dimensions.
+    """Draw unequal sizes, duplicated points and masses down to 1e-12, in three dimensions.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def rect(n, m, rel, seed=1):
 
 
 def ladder(n, rel, seed=1):
-    """Two uniform clouds in the unit square, for descending a ladder of regularisations.
+    """Draw two uniform clouds in the unit square, for descending a ladder of regularisations.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def ladder(n, rel, seed=1):
 
 
 def gaussian_grid(n=1401, s1=1.0, s2=0.7, mu=0.5, reg=0.3, half_width=7.0):
-    """N(0, s1^2) and N(mu, s2^2) on an even grid, squared cost.
+    """Put N(0, s1^2) and N(mu, s2^2) on an even grid, squared cost.
 
     The grid reaches far enough into the tails, and the trapezoidal rule is so
     accurate on Gaussians, that the continuous problem's closed form
