@@ -14,6 +14,7 @@ import pytest
 
 import fresh_python
 from refopt_backends import (
+    _home,
     _select,
     _spec,
     available_backends,
@@ -30,8 +31,8 @@ x = np.ones(3)
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch):
     """Whatever a test registers is gone after it."""
-    for name in ("_homes", "_tables", "_registered"):
-        monkeypatch.setattr(_select, name, dict(getattr(_select, name)))
+    for module, name in ((_home, "_homes"), (_select, "_tables"), (_select, "_registered")):
+        monkeypatch.setattr(module, name, dict(getattr(module, name)))
 
 
 @pytest.fixture

@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
+from refopt_backends._home import NUMPY, Home, home_of, libraries, root_of
 from refopt_backends._spec import KERNELS
 
 # Backend -> folder.  "reference" and "numpy" are the same kernels: the first
@@ -79,18 +78,6 @@ class KernelTable:
         return f"<KernelTable {self.name!r}: {', '.join(KERNELS) or 'no kernels'}>"
 
 
-class _Home(NamedTuple):
-    """Where an array's data lives: its library's root package and namespace."""
-
-    library: str
-    xp: Any
-
-
-_NUMPY = _Home("numpy", np)
-_homes: dict[type, _Home] = dict.fromkeys((bool, int, float, complex, list, tuple), _NUMPY)
-_homes[np.ndarray] = _NUMPY
-
-
 def resolve(*arrays, backend=None, small=False, names=None):
     """Array namespace and kernels for a computation on `arrays`.
 
@@ -139,18 +126,18 @@ def resolve(*arrays, backend=None, small=False, names=None):
     home = None
     for position, array in enumerate(arrays):
         if array is not None:
-            other = _homes.get(type(array)) or _find_home(array, position, names)
+            other = home_of(array, position, names)
             if home is None:
                 home = other
             elif other.xp is not home.xp:
                 raise TypeError(_mixed(arrays, names))
     name = backend if backend is not None else _innermost.get()
     if name is None:
-        name = _automatic(home or _NUMPY, small)
+        name = _automatic(home or NUMPY, small)
     table = _table(name)
     library = table._library
     if home is None:
-        home = _Home("cupy", import_module("cupy")) if library == "cupy" else _NUMPY
+        home = Home("cupy", import_module("cupy")) if library == "cupy" else NUMPY
     elif library is not None and library != home.library:
         raise TypeError(_misplaced(arrays, names, home.library, table))
     return table._xp or home.xp, table
@@ -254,52 +241,6 @@ def available_backends():
     return own + [n for n in _third_party() if n not in own]
 
 
-def _find_home(array, position, names):
-    """Home of an array whose type was not seen before."""
-    cls = type(array)
-    root = cls.__module__.partition(".")[0]
-    if root == "cupy":
-        home = _Home("cupy", import_module("cupy"))
-    elif isinstance(array, np.ma.MaskedArray):
-        if np.ma.is_masked(array):
-            where = _called(position, names)
-            raise TypeError(
-                f"{where} is a masked array with masked entries, whose meaning here is unclear; "
-                "pass array.filled(value) or the entries that count"
-            )
-        return _NUMPY  # not remembered: the next one may be masked
-    elif root == "numpy":
-        home = _NUMPY
-    elif isinstance(array, np.ndarray):
-        raise TypeError(
-            f"{_called(position, names)} is a {cls.__module__}.{cls.__qualname__}, a subclass of "
-            "numpy.ndarray with a meaning of its own; pass numpy.asarray(x) if that may be dropped"
-        )
-    else:
-        xp = _namespace(array)
-        if xp is None:
-            where, kind = _called(position, names), f"{cls.__module__}.{cls.__qualname__}"
-            raise TypeError(f"{where} must be an array of an Array-API library, got {kind}")
-        home = _Home(_root(xp), xp)
-    _homes[cls] = home
-    return home
-
-
-def _namespace(array):
-    if hasattr(array, "__array_namespace__"):
-        return array.__array_namespace__()
-    try:  # libraries that follow the standard through array-api-compat, as PyTorch
-        from array_api_compat import array_namespace
-
-        return array_namespace(array)
-    except (ImportError, TypeError):
-        return None
-
-
-def _root(xp):
-    return xp.__name__.removeprefix("array_api_compat.").partition(".")[0]
-
-
 def _automatic(home, small):
     if home.library == "numpy":
         return "numpy" if small else "numba"
@@ -335,7 +276,7 @@ def _new_table(name):
 def _foreign_table(name, source):
     get = source.get if isinstance(source, Mapping) else lambda k: getattr(source, k, None)
     xp = get("xp")
-    return KernelTable(name, get, None if xp is None else _root(xp), xp)
+    return KernelTable(name, get, None if xp is None else root_of(xp), xp)
 
 
 def _third_party():
@@ -366,20 +307,8 @@ def _installed(library):
     return find_spec(library) is not None
 
 
-def _called(position, names):
-    return names[position] if names else f"argument {position + 1}"
-
-
-def _libraries(arrays, names):
-    return ", ".join(
-        f"{_called(i, names)} ({_find_home(a, i, names).library})"
-        for i, a in enumerate(arrays)
-        if a is not None
-    )
-
-
 def _mixed(arrays, names):
-    given = _libraries(arrays, names)
+    given = libraries(arrays, names)
     how = ", with cupy.asarray(x) to the device or cupy.asnumpy(x) to the host"
     return f"arrays of different libraries: {given}; bring them to one{how * ('(cupy)' in given)}"
 
@@ -389,7 +318,7 @@ def _misplaced(arrays, names, library, table):
         ("numpy", "cupy"): "copy the arrays with cupy.asarray(x)",
         ("cupy", "numpy"): "copy the arrays with cupy.asnumpy(x)",
     }.get((library, table._library), f"convert the arrays to {table._library}")
-    given = _libraries(arrays, names)
+    given = libraries(arrays, names)
     return (
         f"backend={table.name!r} works on {table._library} arrays, got {given}; "
         f"{copy} or leave the backend to be chosen"
