@@ -37,7 +37,7 @@ def refopt_newton(problem, tol, **options):
 
 
 def regot_ssns(problem, tol, max_iter=5_000):
-    """`regot.sinkhorn_ssns`, wanting Fortran-ordered costs.
+    """`regot.sinkhorn_ssns`, wanting Fortran order: it copies anything else.
 
     It tests the Euclidean norm of n + m - 1 gradient entries, and reports no
     status.
