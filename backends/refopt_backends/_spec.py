@@ -66,8 +66,8 @@ _TRANSPORT = (
     Kernel(
         "plan_product",
         "transport",
-        "cost, f (n,), g (m,), reg, V (m, k) -> P V (n, k)",
-        "The plan times a matrix, without the plan.",
+        "cost, f (n,), g (m,), reg, V, transpose -> P V (n, k) or P' V (m, k)",
+        "The plan, or its transpose, times a matrix, without the plan.",
     ),
     Kernel(
         "select_entries",

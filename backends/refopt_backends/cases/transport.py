@@ -4,6 +4,9 @@ import math
 
 from refopt_backends.testing import Case
 
+# A backend may keep the weights of the Newton matrix in single precision.
+_SINGLE = 1e-6
+
 
 def cases(xp, rng):
     """Dense costs with forbidden pairs, point clouds of all metrics, uneven masses."""
@@ -33,7 +36,8 @@ def _cost_cases(xp, cost, g, a, b, reg, u, v, V, guess):
 
     yield Case("column_potential", lambda k: (cost, potentials(k), b, reg))
     yield Case("plan_marginals", lambda k: (cost, potentials(k), g, reg))
-    yield Case("plan_product", lambda k: (cost, potentials(k), g, reg, V))
+    yield Case("plan_product", lambda k: (cost, potentials(k), g, reg, V, False))
+    yield Case("plan_product", lambda k: (cost, potentials(k), g, reg, u[:, None], True))
 
     def select(k, share=1e-2, limit=10**9):
         f = potentials(k)
@@ -66,15 +70,15 @@ def _cost_cases(xp, cost, g, a, b, reg, u, v, V, guess):
         return (wide(k), a, b, c, threshold, shift * c)
 
     for threshold in (0.0, 0.05, 2.0):  # 2.0 leaves most rows empty
-        yield Case("newton_matrix", lambda k, t=threshold: matrix(k, t), _matrix_view)
+        yield Case("newton_matrix", lambda k, t=threshold: matrix(k, t), _matrix_view, _SINGLE)
 
     def built(k):
         return k.newton_matrix(*matrix(k))
 
-    yield Case("newton_product", lambda k: (built(k), v))
-    yield Case("newton_cg", lambda k: (built(k), v, 1e-13, 1000), lambda k, r: r[0], 1e-8)
+    yield Case("newton_product", lambda k: (built(k), v), None, _SINGLE)
+    yield Case("newton_cg", lambda k: (built(k), v, 1e-13, 1000), lambda k, r: r[0], 1e-5)
     yield Case("newton_cg", lambda k: (built(k), v, 1e-1, 1000), lambda k, r: r[1:])
-    yield Case("newton_dense", lambda k: (built(k), v), None, 1e-8)
+    yield Case("newton_dense", lambda k: (built(k), v), None, 1e-5)
 
 
 def _dense_entries(entries, kernels, xp):
@@ -94,7 +98,7 @@ def _dense_entries(entries, kernels, xp):
 def _matrix_view(kernels, matrix):
     return {
         "nnz": matrix.nnz,
-        "dropped": matrix.dropped,
+        "dropped": 1.0 + matrix.dropped,  # of mass 1; often nothing but rounding
         "extra": matrix.extra,
         "diagonal": matrix.diagonal,
     }

@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from refopt_backends.reference.conjugate_gradients import conjugate_gradients
+
 # Rows of a point-cloud cost are formed in blocks of about this many entries.
 _BLOCK_ENTRIES = 2**20
 
@@ -137,11 +139,17 @@ def _plan(f, g, C, reg):
     return xp.exp(xp.clip((f[:, None] + g[None, :] - C) / reg, max=700.0))
 
 
-def plan_product(cost, f, g, reg, V):
-    """P V for P = exp((f + g - C)/reg)."""
+def plan_product(cost, f, g, reg, V, transpose):
+    """P V, or P' V, for P = exp((f + g - C)/reg)."""
     xp = _namespace(g)
-    blocks = [_plan(f[rows], g, cost_rows(cost, rows), reg) @ V for rows in _row_blocks(cost)]
-    return xp.concat(blocks)
+    blocks = _row_blocks(cost)
+    plans = (_plan(f[rows], g, cost_rows(cost, rows), reg) for rows in blocks)
+    if not transpose:
+        return xp.concat([P @ V for P in plans])
+    out = xp.zeros((g.shape[0], V.shape[1]), dtype=xp.float64)
+    for rows, P in zip(blocks, plans, strict=True):
+        out = out + P.T @ V[rows, :]
+    return out
 
 
 def select_entries(cost, f, g, reg, floor, ceiling, limit):
@@ -177,7 +185,8 @@ def newton_matrix(entries, a, b, c, threshold, shift):
     P = xp.where(threshold * xp.minimum(a[:, None], b[None, :]) < P, P, 0.0)
     W = xp.sum(P, axis=1)
     W = xp.where(W > 0, W, 1.0)
-    extra = xp.clip(c - xp.sum(P, axis=0), min=0.0) + shift
+    dropped = xp.clip(c - xp.sum(P, axis=0), min=0.0)
+    extra = dropped + shift
     # The rest of a row, W_i - P_ij, cancels for the row's dominant entry.
     column = xp.arange(c.shape[0])[None, :]
     dominant = column == xp.argmax(P, axis=1)[:, None]
@@ -185,8 +194,7 @@ def newton_matrix(entries, a, b, c, threshold, shift):
     rest = xp.where(dominant, rest_of_dominant, W[:, None] - P)
     diagonal = extra + xp.sum(P * rest / W[:, None], axis=0)
     kept = int(xp.count_nonzero(P))
-    dropped = max(float(xp.sum(c) - xp.sum(P)), 0.0)
-    return NewtonMatrix(P, W, extra, diagonal, kept, dropped)
+    return NewtonMatrix(P, W, extra, diagonal, kept, float(xp.sum(dropped)))
 
 
 def newton_product(matrix, v):
@@ -198,25 +206,10 @@ def newton_product(matrix, v):
 
 
 def newton_cg(matrix, rhs, rtol, maxiter):
-    """Conjugate gradients from 0 with Jacobi preconditioner."""
-    xp = _namespace(rhs)
-    x, r = xp.zeros_like(rhs), rhs
-    z = r / matrix.diagonal
-    p = z
-    rz = start = float(xp.sum(r * z))
-    for iteration in range(maxiter):
-        if rz <= rtol * rtol * start:
-            return x, iteration, True
-        q = newton_product(matrix, p)
-        curvature = float(xp.sum(p * q))
-        if not curvature > 0:
-            return x, iteration, False
-        x = x + (rz / curvature) * p
-        r = r - (rz / curvature) * q
-        z = r / matrix.diagonal
-        rz, previous = float(xp.sum(r * z)), rz
-        p = z + (rz / previous) * p
-    return x, maxiter, rz <= rtol * rtol * start
+    """S d = rhs by conjugate gradients, with the diagonal of S as preconditioner."""
+    return conjugate_gradients(
+        lambda v: newton_product(matrix, v), matrix.diagonal, rhs, rtol, maxiter
+    )
 
 
 def newton_dense(matrix, rhs):

@@ -1,0 +1,310 @@
+"""Passes over all pairs: a row of the cost at a time, in cache, one exp per entry."""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from refopt_backends.numba_cpu._exp import NO_NAN, exp
+from refopt_backends.numba_cpu._jit import jit, parallel_jit
+
+# Rows are dealt to this many chunks, each with its own column sums, which are
+# added in order: the result does not depend on the number of threads.
+_CHUNKS = 32
+_TILE = 1024  # columns of a point cloud per sweep over the coordinates
+
+
+@jit(fastmath=NO_NAN)
+def _cost_row(x, Yt, metric, scale, out):
+    """out_j = scale * d(x, y_j); Yt is (d, m)."""
+    for j0 in range(0, out.size, _TILE):
+        tile = out[j0 : min(j0 + _TILE, out.size)]
+        tile[:] = 0.0
+        for k in range(x.size):
+            xk = x[k]
+            y = Yt[k, j0 : j0 + tile.size]
+            if metric == 2:
+                for j in range(tile.size):
+                    tile[j] += abs(xk - y[j])
+            else:
+                for j in range(tile.size):
+                    tile[j] += (xk - y[j]) ** 2
+        if metric == 1:
+            for j in range(tile.size):
+                tile[j] = math.sqrt(tile[j])
+        for j in range(tile.size):
+            tile[j] *= scale
+
+
+@jit(fastmath=NO_NAN)
+def _exp_row(e, C, g, shift, inverse_reg):
+    """e_j = exp((g_j - C_j - shift)/reg); the sum."""
+    s = 0.0
+    for j in range(e.size):
+        t = exp((g[j] - C[j] - shift) * inverse_reg)
+        e[j] = t
+        s += t
+    return s
+
+
+@jit(fastmath=NO_NAN)
+def _row_max(C, g):
+    top = -math.inf
+    for j in range(C.size):
+        t = g[j] - C[j]
+        top = t if t > top else top
+    return top
+
+
+@jit(fastmath=NO_NAN)
+def _add_multiple(c, w, e):
+    for j in range(c.size):
+        c[j] += w * e[j]
+
+
+@jit
+def _semidual_row(C, g, shift, inverse_reg, e):
+    """Sum and shift of a row; the shift is the row's maximum if the guess was no good."""
+    if math.isfinite(shift):
+        s = _exp_row(e, C, g, shift, inverse_reg)
+        if 1e-200 < s < 1e200:
+            return s, shift
+    shift = _row_max(C, g)
+    return _exp_row(e, C, g, shift, inverse_reg), shift
+
+
+@jit
+def _semidual_rows(C, X, Yt, metric, scale, g, a, reg, shift, first, last, f, c):
+    """Rows first..last of the pass; adds to c. X is empty for a stored cost."""
+    e = np.empty(g.size)
+    row = np.empty(g.size if X.shape[0] else 0)
+    for i in range(first, last):
+        if X.shape[0]:
+            _cost_row(X[i], Yt, metric, scale, row)
+            s, top = _semidual_row(row, g, shift[i], 1.0 / reg, e)
+        else:
+            s, top = _semidual_row(C[i], g, shift[i], 1.0 / reg, e)
+        f[i] = reg * (math.log(a[i]) - math.log(s)) - top
+        _add_multiple(c, a[i] / s, e)
+
+
+@jit
+def semidual_serial(C, X, Yt, metric, scale, g, a, reg, shift):
+    f, c = np.empty(a.size), np.zeros(g.size)
+    _semidual_rows(C, X, Yt, metric, scale, g, a, reg, shift, 0, a.size, f, c)
+    return f, c
+
+
+@parallel_jit
+def semidual_parallel(C, X, Yt, metric, scale, g, a, reg, shift):
+    n = a.size
+    f, c = np.empty(n), np.zeros((_CHUNKS, g.size))
+    for k in prange(_CHUNKS):
+        first, last = k * n // _CHUNKS, (k + 1) * n // _CHUNKS
+        _semidual_rows(C, X, Yt, metric, scale, g, a, reg, shift, first, last, f, c[k])
+    return f, c.sum(axis=0)
+
+
+@jit
+def column_potential_serial(C, X, Yt, metric, scale, f, log_b, reg):
+    """Column log-sum-exp with a running maximum."""
+    m = log_b.size
+    top, s = np.full(m, -1e300), np.zeros(m)
+    row = np.empty(m if X.shape[0] else 0)
+    for i in range(f.size):
+        if X.shape[0]:
+            _cost_row(X[i], Yt, metric, scale, row)
+            _running_sum(row, f[i], 1.0 / reg, top, s)
+        else:
+            _running_sum(C[i], f[i], 1.0 / reg, top, s)
+    return reg * (log_b - np.log(s) - top)
+
+
+@jit(fastmath=NO_NAN)
+def _running_sum(C, f, inverse_reg, top, s):
+    for j in range(s.size):
+        t = (f - C[j]) * inverse_reg
+        new = t if t > top[j] else top[j]
+        s[j] = s[j] * exp(top[j] - new) + exp(t - new)
+        top[j] = new
+
+
+@jit(fastmath=NO_NAN)
+def _cost_sum(C, e):
+    t = 0.0
+    for j in range(e.size):
+        t += C[j] * e[j] if e[j] > 0.0 else 0.0  # 0 * inf is not 0
+    return t
+
+
+@jit
+def _marginal_rows(C, X, Yt, metric, scale, f, g, reg, first, last, r, c):
+    e = np.empty(g.size)
+    row = np.empty(g.size if X.shape[0] else 0)
+    total = 0.0
+    for i in range(first, last):
+        if X.shape[0]:
+            _cost_row(X[i], Yt, metric, scale, row)
+            r[i] = _exp_row(e, row, g, -f[i], 1.0 / reg)
+            total += _cost_sum(row, e)
+        else:
+            r[i] = _exp_row(e, C[i], g, -f[i], 1.0 / reg)
+            total += _cost_sum(C[i], e)
+        _add_multiple(c, 1.0, e)
+    return total
+
+
+@jit
+def marginals_serial(C, X, Yt, metric, scale, f, g, reg):
+    r, c = np.empty(f.size), np.zeros(g.size)
+    t = _marginal_rows(C, X, Yt, metric, scale, f, g, reg, 0, f.size, r, c)
+    return r, c, t
+
+
+@parallel_jit
+def marginals_parallel(C, X, Yt, metric, scale, f, g, reg):
+    n = f.size
+    r, c, t = np.empty(n), np.zeros((_CHUNKS, g.size)), np.empty(_CHUNKS)
+    for k in prange(_CHUNKS):
+        first, last = k * n // _CHUNKS, (k + 1) * n // _CHUNKS
+        t[k] = _marginal_rows(C, X, Yt, metric, scale, f, g, reg, first, last, r, c[k])
+    return r, c.sum(axis=0), t.sum()
+
+
+@jit(fastmath=NO_NAN)
+def _dot(x, y):
+    s = 0.0
+    for j in range(x.size):
+        s += x[j] * y[j]
+    return s
+
+
+@jit
+def _product_rows(C, X, Yt, metric, scale, f, g, reg, Vt, transpose, first, last, out):
+    """out[i, k] = P_i. Vt[k], or out[k] += P_i. Vt[k, i] for the transpose."""
+    e = np.empty(g.size)
+    row = np.empty(g.size if X.shape[0] else 0)
+    for i in range(first, last):
+        if X.shape[0]:
+            _cost_row(X[i], Yt, metric, scale, row)
+            _exp_row(e, row, g, -f[i], 1.0 / reg)
+        else:
+            _exp_row(e, C[i], g, -f[i], 1.0 / reg)
+        for k in range(Vt.shape[0]):
+            if transpose:
+                _add_multiple(out[k], Vt[k, i], e)
+            else:
+                out[i, k] = _dot(e, Vt[k])
+
+
+@jit
+def product_serial(C, X, Yt, metric, scale, f, g, reg, Vt, transpose):
+    n, m, width = f.size, g.size, Vt.shape[0]
+    out = np.zeros((width, m) if transpose else (n, width))
+    _product_rows(C, X, Yt, metric, scale, f, g, reg, Vt, transpose, 0, n, out)
+    return out
+
+
+@jit(fastmath=NO_NAN)
+def _count_block(C, g, bound, ceiling, reach):
+    k = 0
+    for j in range(C.size):
+        low = ceiling[j] if ceiling[j] < bound else bound
+        k += 1 if g[j] - C[j] >= low - reach else 0
+    return k
+
+
+_BLOCK = 64  # columns that are skipped together where none is kept
+
+
+@jit
+def _count_row(C, g, bound, ceiling, reach, blocks):
+    total = 0
+    for k in range(blocks.size):
+        j0, j1 = k * _BLOCK, min((k + 1) * _BLOCK, g.size)
+        blocks[k] = _count_block(C[j0:j1], g[j0:j1], bound, ceiling[j0:j1], reach)
+        total += blocks[k]
+    return total
+
+
+@jit
+def _fill_row(C, g, bound, ceiling, reach, blocks, indices, cost):
+    filled = 0
+    for k in range(blocks.size):
+        if blocks[k]:
+            for j in range(k * _BLOCK, min((k + 1) * _BLOCK, g.size)):
+                if g[j] - C[j] >= min(bound, ceiling[j]) - reach:
+                    indices[filled] = j
+                    cost[filled] = C[j]
+                    filled += 1
+
+
+@jit(fastmath=NO_NAN)
+def _plan_row(indices, cost, f, g, inverse_reg, plan):
+    for k in range(plan.size):
+        plan[k] = exp((f + g[indices[k]] - cost[k]) * inverse_reg)
+
+
+@jit
+def _count_chunk(C, X, Yt, metric, scale, f, g, floor, ceiling, first, last, blocks, indptr):
+    row = np.empty(g.size if X.shape[0] else 0)
+    for i in range(first, last):
+        if X.shape[0]:
+            _cost_row(X[i], Yt, metric, scale, row)
+            indptr[i + 1] = _count_row(row, g, floor[i], ceiling, f[i], blocks[i])
+        else:
+            indptr[i + 1] = _count_row(C[i], g, floor[i], ceiling, f[i], blocks[i])
+
+
+@jit
+def _fill_chunk(
+    C, X, Yt, metric, scale, f, g, reg, floor, ceiling, first, last, blocks, indptr, ix, cost, plan
+):
+    row = np.empty(g.size if X.shape[0] else 0)
+    for i in range(first, last):
+        k0, k1 = indptr[i], indptr[i + 1]
+        if X.shape[0]:
+            _cost_row(X[i], Yt, metric, scale, row)
+            _fill_row(row, g, floor[i], ceiling, f[i], blocks[i], ix[k0:k1], cost[k0:k1])
+        else:
+            _fill_row(C[i], g, floor[i], ceiling, f[i], blocks[i], ix[k0:k1], cost[k0:k1])
+        _plan_row(ix[k0:k1], cost[k0:k1], f[i], g, 1.0 / reg, plan[k0:k1])
+
+
+@jit
+def select_serial(C, X, Yt, metric, scale, f, g, reg, floor, ceiling, limit):
+    """floor and ceiling are reg times the logarithms."""
+    n = f.size
+    blocks = np.empty((n, -(-g.size // _BLOCK)), np.uint8)
+    indptr = np.zeros(n + 1, np.int64)
+    _count_chunk(C, X, Yt, metric, scale, f, g, floor, ceiling, 0, n, blocks, indptr)
+    indptr[:] = np.cumsum(indptr)
+    nnz = indptr[n] if indptr[n] <= limit else 0
+    indices, cost, plan = np.empty(nnz, np.uint32), np.empty(nnz), np.empty(nnz)
+    if nnz:
+        _fill_chunk(
+            C, X, Yt, metric, scale, f, g, reg, floor, ceiling, 0, n,
+            blocks, indptr, indices, cost, plan,
+        )  # fmt: skip
+    return indptr, indices, cost, plan
+
+
+@parallel_jit
+def select_parallel(C, X, Yt, metric, scale, f, g, reg, floor, ceiling, limit):
+    n = f.size
+    blocks = np.empty((n, -(-g.size // _BLOCK)), np.uint8)
+    indptr = np.zeros(n + 1, np.int64)
+    for k in prange(_CHUNKS):
+        first, last = k * n // _CHUNKS, (k + 1) * n // _CHUNKS
+        _count_chunk(C, X, Yt, metric, scale, f, g, floor, ceiling, first, last, blocks, indptr)
+    indptr[:] = np.cumsum(indptr)
+    nnz = indptr[n] if indptr[n] <= limit else 0
+    indices, cost, plan = np.empty(nnz, np.uint32), np.empty(nnz), np.empty(nnz)
+    if nnz:
+        for k in prange(_CHUNKS):
+            first, last = k * n // _CHUNKS, (k + 1) * n // _CHUNKS
+            _fill_chunk(
+                C, X, Yt, metric, scale, f, g, reg, floor, ceiling, first, last,
+                blocks, indptr, indices, cost, plan,
+            )  # fmt: skip
+    return indptr, indices, cost, plan
