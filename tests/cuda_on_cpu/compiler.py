@@ -24,6 +24,11 @@ class CompileError(Exception):
     """g++ refused the code; the message is its own."""
 
 
+def kernel_names(code):
+    """Names of the kernels that CUDA C++ text defines."""
+    return re.findall(r'extern "C" __global__ void (\w+)', code)
+
+
 def build(code, defines, kind, folder):
     """Compile CUDA C++ text with g++ and return the file made.
 
@@ -39,11 +44,10 @@ def build(code, defines, kind, folder):
     folder : Path
         Where compiled files live; one with the same content is used again.
     """
-    names = re.findall(r'extern "C" __global__ void (\w+)', code)
     entry, flags = KINDS[kind]
     text = (
         f'#line 1 "kernel.cu"\n{code}\n'
-        f"KERNELS({', '.join(f'KERNEL({name})' for name in names)})\n"
+        f"KERNELS({', '.join(f'KERNEL({name})' for name in kernel_names(code))})\n"
         f'#include "{entry}"\n'
     )
     command = (GXX, "-std=c++20", "-pthread", *flags, *defines, f"-I{HERE}", "-include")

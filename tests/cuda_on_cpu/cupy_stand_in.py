@@ -224,14 +224,16 @@ def astype(a, dtype, *, copy=True):
 
 
 class linalg:
-    """``cupy.linalg``; a matrix that is not positive definite gives NaN, not an exception."""
+    """``cupy.linalg``: whether a breakdown raises is up to ``cupyx.errstate``."""
 
     @staticmethod
     def cholesky(a):
         try:
             return _call(_np.linalg.cholesky, a)
         except _np.linalg.LinAlgError:
-            return full_like(a, nan)  # noqa: F821  (one of _FUNCTIONS and _CONSTANTS)
+            if sys.modules["cupyx"]._linalg_errors == "raise":
+                raise
+            return empty_like(a)
 
 
 # -- kernels -----------------------------------------------------------------------------

@@ -5,9 +5,16 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import refopt_backends
 from cuda_on_cpu import compiler
 
-STAND_IN = Path(__file__).with_name("cupy_stand_in.py")
+HERE = Path(__file__).parent
+KERNELS = Path(refopt_backends.__file__).parent / "cupy_gpu"
+
+
+def families():
+    """The families that have CUDA kernels."""
+    return sorted(file.stem for file in KERNELS.glob("*.cu"))
 
 
 def unavailable():
@@ -22,17 +29,23 @@ def stand_in(folder):
     The CUDA backend is imported afresh inside and forgotten afterwards, so that
     neither a real CuPy nor the stand-in is seen on the wrong side.
     """
-    spec = importlib.util.spec_from_file_location("cupy", STAND_IN)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module._folder = Path(folder)
+    cupy, cupyx = _load("cupy"), _load("cupyx")
+    cupy._folder = Path(folder)
     before = _forget()
-    sys.modules["cupy"] = module
+    sys.modules |= {"cupy": cupy}
+    sys.modules |= dict.fromkeys(("cupyx", "cupyx.scipy", "cupyx.scipy.linalg"), cupyx)
     try:
-        yield module
+        yield cupy
     finally:
         _forget()
         sys.modules.update(before)
+
+
+def _load(name):
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}_stand_in.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _forget():
@@ -40,6 +53,6 @@ def _forget():
     from refopt_backends import _select
 
     _select._tables.pop("cupy", None)
-    held = ("cupy", "refopt_backends.cupy_gpu")
+    held = ("cupy", "cupyx", "refopt_backends.cupy_gpu")
     names = [n for n in sys.modules if n in held or n.startswith(tuple(h + "." for h in held))]
     return {name: sys.modules.pop(name) for name in names}

@@ -1,31 +1,32 @@
 """No kernel races or leaves its arrays; and the sanitizers would say so if one did."""
 
-import re
-from pathlib import Path
+from importlib import import_module
 
 import numpy as np
 import pytest
 
-import refopt_backends
-from cuda_on_cpu import sanitizers
+from cuda_on_cpu import compiler, harness, sanitizers
 
-FOLDER = Path(refopt_backends.__file__).parent / "cupy_gpu"
+BLOCKS = 8  # of a launch that is repeated: under a sanitizer each takes milliseconds
 
 
-@pytest.fixture
-def launches(cupy):
-    """What one small call of every transport kernel launches."""
-    from refopt_backends.cupy_gpu import transport
+@pytest.fixture(scope="module")
+def launches(compiled):
+    """Per family, the last small launch of each kernel by the examples of its family."""
+    with harness.stand_in(compiled) as cupy:
+        from refopt_backends import resolve
 
-    rng = np.random.default_rng(0)
-    n, m = 5, 130
-    a, g = cupy.asarray(np.full(n, 1 / n)), cupy.asarray(rng.random(m))
-    X, Y = cupy.asarray(rng.random((n, 2))), cupy.asarray(rng.random((m, 2)))
-    C = cupy.asarray(rng.random((n, m)))
-    with sanitizers.recording(cupy) as made:
-        transport.semidual_pass((C,), g, a, 0.1)
-        transport.semidual_pass((X, Y, 0, 1.0), g, a, 0.1)
-    return made
+        _, kernels = resolve(cupy.zeros(1))
+        chosen = {}
+        for family in harness.families():
+            cases = import_module(f"refopt_backends.cases.{family}").cases
+            with sanitizers.recording(cupy) as made:
+                for case in cases(cupy, np.random.default_rng(0)):
+                    getattr(kernels, case.kernel)(*case.build(kernels))
+            made = [one for one in made if one.defines == ("-DREAL=double",)]
+            small = {one.kernel: one for one in made if np.prod(one.sizes[:3]) <= BLOCKS}
+            chosen[family] = list(small.values())
+    return chosen
 
 
 def report(*args):
@@ -36,39 +37,50 @@ def report(*args):
 
 
 @pytest.mark.parametrize("sanitizer", ["thread", "address"])
-def test_every_kernel_is_clean(launches, sanitizer, compiled):
-    declared = re.findall(r"__global__ void (\w+)", (FOLDER / "transport.cu").read_text())
-    assert {launch.kernel for launch in launches} == set(declared)
-    assert report(launches, sanitizer, compiled) == ""
+@pytest.mark.parametrize("family", harness.families())
+def test_every_kernel_is_clean(launches, family, sanitizer, compiled):
+    names = compiler.kernel_names((harness.KERNELS / f"{family}.cu").read_text())
+    assert {one.kernel for one in launches[family]} == set(names)
+    assert report(launches[family], sanitizer, compiled) == ""
 
 
-BARRIER = "    __syncthreads();\n"
-PLANTED = {
+BARRIER = "    __syncthreads();"
+PLANTED = {  # sanitizer, right text, wrong text
     "the sum over warps reads what other warps have not written": (
-        ("thread", "data race"),
-        (BARRIER + "    if (threadIdx.x == 0)", "    if (threadIdx.x == 0)"),
+        "thread",
+        BARRIER + "\n    if (threadIdx.x == 0) {\n        for",
+        "    if (threadIdx.x == 0) {\n        for",
     ),
     "a tile is overwritten while other threads still read it": (
-        ("thread", "data race"),
-        (BARRIER + "    for (int k = threadIdx", "    for (int k = threadIdx"),
+        "thread",
+        BARRIER + "\n    for (int k = threadIdx",
+        "    for (int k = threadIdx",
+    ),
+    "a sum is overwritten while other threads still read it": (
+        "thread",
+        BARRIER + "  // scratch may still be read",
+        "    // scratch may still be read",
     ),
     "the last block stores beyond the end of an array": (
-        ("address", "heap-buffer-overflow"),
-        ("    if (j >= m) return;\n    const int first", "    const int first"),
+        "address",
+        "    if (j >= m) return;\n    double sum = 0;\n    for (int p",
+        "    double sum = 0;\n    for (int p",
     ),
     "a warp stores beyond the shared memory": (
-        ("address", "heap-buffer-overflow"),
-        ("pairs[threadIdx.x / 32 * 2]", "pairs[threadIdx.x / 32 * 2 + 2]"),
+        "address",
+        "pairs[threadIdx.x / 32 * 2] =",
+        "pairs[threadIdx.x / 32 * 2 + 2] =",
     ),
 }
+FINDING = {"thread": "data race", "address": "heap-buffer-overflow"}
 
 
 @pytest.mark.parametrize("mistake", PLANTED)
 def test_a_planted_mistake_is_reported(launches, mistake, compiled):
-    (sanitizer, finding), (right, wrong) = PLANTED[mistake]
+    sanitizer, right, wrong = PLANTED[mistake]
 
     def plant(code):
         assert code.count(right) == 1, "the kernel has changed; plant the mistake elsewhere"
         return code.replace(right, wrong)
 
-    assert finding in report(launches, sanitizer, compiled, plant)
+    assert FINDING[sanitizer] in report(launches["transport"], sanitizer, compiled, plant)

@@ -1,31 +1,54 @@
-// Entropic optimal transport on a GPU: passes over the cost.
+// Entropic optimal transport on a GPU.
 //
-// Row i of the plan, divided by its mass a_i, is the softmax of
-// z_ij = (g_j - C_ij) / reg over j. It is carried as a pair (top, sum) with
+// Row i of the plan, divided by its mass a_i, is the softmax over j of
+// (g_j - C_ij) / reg. It is carried as a pair (top, sum) with
 //
 //     top = max_j (g_j - C_ij),   sum = sum_j exp((g_j - C_ij - top) / reg),
 //
 // so that no exponent is ever positive. A forbidden pair has C_ij = +inf and an
 // exponent of -inf: it adds exactly 0.
 //
-// The cost is either a stored matrix (REAL, row-major) or a function of two
-// point clouds, evaluated where it is needed. All sums are double and run in a
-// fixed order: the same input gives the same bits.
+// The cost is a stored matrix (REAL, row-major) or a function of two point
+// clouds, evaluated where it is needed. All sums are double and run in a fixed
+// order without atomics: the same input gives the same bits.
+//
+// First come the passes over all n x m pairs, then the sparse plan (compressed
+// rows and compressed columns, the same entries in both orders), the Newton
+// matrix and conjugate gradients.
 #ifndef SHARED
 #define SHARED(type, name) extern __shared__ type name[]
 #endif
 
 #define FULL_WARP 0xffffffffu
 #define LOWEST (-1.7976931348623157e308)  // -inf would turn "nothing yet" into inf - inf
+#define BIGGEST_EXPONENT 700.0            // instead of an overflow
+#define UNDERFLOW (-745.2)                // below, exp is exactly 0
+#define NEGLIGIBLE 50.0                   // e^-50 beside a sum >= 1
 
-enum { SQEUCLIDEAN, EUCLIDEAN, CITYBLOCK };
+enum { SQEUCLIDEAN, EUCLIDEAN, CITYBLOCK, STORED };
 
 // --- building blocks ---------------------------------------------------------
 
-// (top, sum) += one term of value z, with one exponential.
+__device__ static double warp_sum(double value) {  // in every lane
+    for (int bit = 16; bit; bit /= 2) value += __shfl_xor_sync(FULL_WARP, value, bit);
+    return value;
+}
+
+// The sum over a block, in every thread. `scratch` holds a double per warp.
+__device__ static double block_sum(double value, double* scratch) {
+    value = warp_sum(value);
+    __syncthreads();  // scratch may still be read from the last sum
+    if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = value;
+    __syncthreads();
+    double total = 0;
+    for (int w = 0; w < (int)blockDim.x / 32; ++w) total += scratch[w];
+    return total;
+}
+
+// (top, sum) += one term exp(z / reg).
 __device__ static void add_term(double z, double per_reg, double* top, double* sum) {
-    const double rise = z - *top;
-    const double e = exp(-fabs(rise) * per_reg);
+    const double rise = z - *top, exponent = fabs(rise) * per_reg;
+    const double e = exponent < NEGLIGIBLE ? exp(-exponent) : 0;
     *sum = rise > 0 ? *sum * e + 1 : *sum + e;
     *top = rise > 0 ? z : *top;
 }
@@ -37,12 +60,32 @@ __device__ static void add_pair(double other_top, double other_sum, double per_r
     *top = both;
 }
 
-// What the columns need to know of a row, and its potential.
-__device__ static void finish_row(int i, double mass, double top, double sum, double reg,
-                                  double* f, double* row_top, double* row_share) {
-    f[i] = reg * (log(mass) - log(sum)) - top;
-    row_top[i] = top;
-    row_share[i] = sum > 0 ? mass / sum : 0;  // a row of forbidden pairs has no plan
+// The pair of a whole warp, in every lane.
+__device__ static void warp_pair(double per_reg, double* top, double* sum) {
+    for (int bit = 16; bit; bit /= 2) {
+        const double other_top = __shfl_xor_sync(FULL_WARP, *top, bit);
+        const double other_sum = __shfl_xor_sync(FULL_WARP, *sum, bit);
+        add_pair(other_top, other_sum, per_reg, top, sum);
+    }
+}
+
+// The potential of a point of mass `mass` whose softmax is (top, sum).
+__device__ static double potential(double mass, double top, double sum, double reg) {
+    return reg * (log(mass) - log(sum)) - top;
+}
+
+// Factor that turns the terms of a softmax into plan entries.
+__device__ static double plan_factor(double mass, double sum) {
+    return sum > 0 ? mass / sum : 0;  // all pairs forbidden: no plan
+}
+
+// exp without infinities; NaN stays NaN.
+__device__ static double bounded_exp(double exponent) {
+    return exponent < UNDERFLOW ? 0 : exp(exponent > BIGGEST_EXPONENT ? BIGGEST_EXPONENT : exponent);
+}
+
+__device__ static double plan_entry(double f, double g, double cost, double per_reg) {
+    return bounded_exp((f + g - cost) * per_reg);
 }
 
 // Between a point whose coordinates lie `stride` apart and one stored in a row.
@@ -60,6 +103,13 @@ __device__ static double point_cost(const double* own, int stride, const double*
     return scale * total;
 }
 
+// C_ij of either kind of cost: a matrix C, or points X (n x d) and YT (d x m).
+__device__ static double cost_at(const REAL* C, const double* X, const double* YT, int m, int d, int metric, double scale,
+                                 int i, int j) {
+    if (metric == STORED) return C[(long long)i * m + j];
+    return point_cost(YT + j, m, X + (long long)i * d, d, metric, scale);
+}
+
 // `count` points of the other cloud, in shared memory if `staged` is to be used.
 // All threads of the block call it; the barriers keep a tile in use from being
 // overwritten and a half-written one from being used.
@@ -71,23 +121,18 @@ __device__ static const double* stage(const double* points, int count, int d, in
     return staged;
 }
 
-// --- rows: f, and the pair (top, share) of every row ----------------------------
+// --- softmax over rows or columns -----------------------------------------------
 
 // One block per row. Shared memory: two doubles per warp.
-extern "C" __global__ void rows_dense(const REAL* C, const double* g, const double* a, int m, double reg,
-                                      double* f, double* row_top, double* row_share) {
+extern "C" __global__ void dense_rows(const REAL* C, const double* g, const double* a, int m, double reg,
+                                      double* f, double* tops, double* factors) {
     SHARED(double, pairs);
     const int i = blockIdx.x;
     const REAL* row = C + (long long)i * m;
     const double per_reg = 1 / reg;
     double top = LOWEST, sum = 0;
     for (int j = threadIdx.x; j < m; j += blockDim.x) add_term(g[j] - row[j], per_reg, &top, &sum);
-
-    for (int step = 16; step; step /= 2) {
-        const double other_top = __shfl_down_sync(FULL_WARP, top, step);
-        const double other_sum = __shfl_down_sync(FULL_WARP, sum, step);
-        add_pair(other_top, other_sum, per_reg, &top, &sum);
-    }
+    warp_pair(per_reg, &top, &sum);
     if (threadIdx.x % 32 == 0) {
         pairs[threadIdx.x / 32 * 2] = top;
         pairs[threadIdx.x / 32 * 2 + 1] = sum;
@@ -95,27 +140,42 @@ extern "C" __global__ void rows_dense(const REAL* C, const double* g, const doub
     __syncthreads();
     if (threadIdx.x == 0) {
         for (int w = 1; w < (int)blockDim.x / 32; ++w) add_pair(pairs[2 * w], pairs[2 * w + 1], per_reg, &top, &sum);
-        finish_row(i, a[i], top, sum, reg, f, row_top, row_share);
+        f[i] = potential(a[i], top, sum, reg);
+        tops[i] = top;
+        factors[i] = plan_factor(a[i], sum);
     }
 }
 
-// One thread per row, one grid row per piece of the columns: a partial pair for
-// rows_merge. XT is d x n, so that neighbouring threads read neighbouring numbers.
+// One thread per column, one grid row per piece of the rows: partial pairs.
+extern "C" __global__ void dense_columns(const REAL* C, const double* f, int n, int m, double reg, int piece,
+                                         double* part_top, double* part_sum) {
+    const int j = blockIdx.x * blockDim.x + threadIdx.x;
+    if (j >= m) return;
+    const int first = blockIdx.y * piece, last = min(first + piece, n);
+    double top = LOWEST, sum = 0;
+    for (int i = first; i < last; ++i) add_term(f[i] - C[(long long)i * m + j], 1 / reg, &top, &sum);
+    part_top[(long long)blockIdx.y * m + j] = top;
+    part_sum[(long long)blockIdx.y * m + j] = sum;
+}
+
+// One thread per own point, one grid row per piece of the other cloud: partial
+// pairs. `own` is d x n, so that neighbouring threads read neighbouring numbers.
 // Shared memory: tile * d doubles if use_staged.
-extern "C" __global__ void rows_points(const double* XT, const double* Y, const double* g, int n, int m, int d,
-                                       int metric, double scale, double reg, int piece, int tile, int use_staged,
-                                       double* part_top, double* part_sum) {
+extern "C" __global__ void points_pairs(const double* own, const double* other, const double* g, int n, int m, int d,
+                                        int metric, double scale, double reg, int piece, int tile, int use_staged,
+                                        double* part_top, double* part_sum) {
     SHARED(double, staged);
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     const int first = blockIdx.y * piece, last = min(first + piece, m);
-    const double per_reg = 1 / reg;
     double top = LOWEST, sum = 0;
     for (int start = first; start < last; start += tile) {
         const int count = min(tile, last - start);
-        const double* y = stage(Y + (long long)start * d, count, d, use_staged, staged);
+        const double* y = stage(other + (long long)start * d, count, d, use_staged, staged);
         if (i < n)
-            for (int j = 0; j < count; ++j)
-                add_term(g[start + j] - point_cost(XT + i, n, y + (long long)j * d, d, metric, scale), per_reg, &top, &sum);
+            for (int j = 0; j < count; ++j) {
+                const double cost = point_cost(own + i, n, y + (long long)j * d, d, metric, scale);
+                add_term(g[start + j] - cost, 1 / reg, &top, &sum);
+            }
     }
     if (i < n) {
         part_top[(long long)blockIdx.y * n + i] = top;
@@ -123,36 +183,37 @@ extern "C" __global__ void rows_points(const double* XT, const double* Y, const 
     }
 }
 
-extern "C" __global__ void rows_merge(const double* part_top, const double* part_sum, const double* a, int n, int pieces,
-                                      double reg, double* f, double* row_top, double* row_share) {
+extern "C" __global__ void finish_pairs(const double* part_top, const double* part_sum, const double* a, int n, int pieces,
+                                        double reg, double* f, double* tops, double* factors) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
     double top = LOWEST, sum = 0;
     for (int p = 0; p < pieces; ++p)
         add_pair(part_top[(long long)p * n + i], part_sum[(long long)p * n + i], 1 / reg, &top, &sum);
-    finish_row(i, a[i], top, sum, reg, f, row_top, row_share);
+    f[i] = potential(a[i], top, sum, reg);
+    tops[i] = top;
+    factors[i] = plan_factor(a[i], sum);
 }
 
-// --- columns: c_j = sum_i share_i exp((g_j - C_ij - top_i) / reg) ------------------
+// --- column sums: c_j = sum_i factor_i exp((g_j - C_ij - top_i) / reg) --------------
 
-// One thread per column, one grid row per piece of the rows: partial sums for
-// columns_merge. Neighbouring threads read neighbouring entries of C.
-extern "C" __global__ void columns_dense(const REAL* C, const double* g, const double* row_top, const double* row_share,
-                                         int n, int m, double reg, int piece, double* part) {
+// One thread per column, one grid row per piece of the rows: partial sums.
+extern "C" __global__ void dense_sums(const REAL* C, const double* g, const double* tops, const double* factors,
+                                      int n, int m, double reg, int piece, double* part) {
     const int j = blockIdx.x * blockDim.x + threadIdx.x;
     if (j >= m) return;
     const int first = blockIdx.y * piece, last = min(first + piece, n);
     const double per_reg = 1 / reg;
     double sum = 0;
     for (int i = first; i < last; ++i)
-        sum += row_share[i] * exp((g[j] - C[(long long)i * m + j] - row_top[i]) * per_reg);
+        sum += factors[i] * bounded_exp((g[j] - C[(long long)i * m + j] - tops[i]) * per_reg);
     part[(long long)blockIdx.y * m + j] = sum;
 }
 
-// The same for points; the tiles are rows, YT is d x m.
-extern "C" __global__ void columns_points(const double* X, const double* YT, const double* g, const double* row_top,
-                                          const double* row_share, int n, int m, int d, int metric, double scale,
-                                          double reg, int piece, int tile, int use_staged, double* part) {
+// The same for points: `own` are the columns, d x m, and the rows come in tiles.
+extern "C" __global__ void points_sums(const double* own, const double* other, const double* g, const double* tops,
+                                       const double* factors, int n, int m, int d, int metric, double scale,
+                                       double reg, int piece, int tile, int use_staged, double* part) {
     SHARED(double, staged);
     const int j = blockIdx.x * blockDim.x + threadIdx.x;
     const int first = blockIdx.y * piece, last = min(first + piece, n);
@@ -160,20 +221,287 @@ extern "C" __global__ void columns_points(const double* X, const double* YT, con
     double sum = 0;
     for (int start = first; start < last; start += tile) {
         const int count = min(tile, last - start);
-        const double* x = stage(X + (long long)start * d, count, d, use_staged, staged);
+        const double* x = stage(other + (long long)start * d, count, d, use_staged, staged);
         if (j < m)
             for (int i = 0; i < count; ++i) {
-                const double cost = point_cost(YT + j, m, x + (long long)i * d, d, metric, scale);
-                sum += row_share[start + i] * exp((g[j] - cost - row_top[start + i]) * per_reg);
+                const double cost = point_cost(own + j, m, x + (long long)i * d, d, metric, scale);
+                sum += factors[start + i] * bounded_exp((g[j] - cost - tops[start + i]) * per_reg);
             }
     }
     if (j < m) part[(long long)blockIdx.y * m + j] = sum;
 }
 
-extern "C" __global__ void columns_merge(const double* part, int m, int pieces, double* c) {
+extern "C" __global__ void finish_sums(const double* part, int m, int pieces, double* c) {
     const int j = blockIdx.x * blockDim.x + threadIdx.x;
     if (j >= m) return;
     double sum = 0;
     for (int p = 0; p < pieces; ++p) sum += part[(long long)p * m + j];
     c[j] = sum;
+}
+
+// --- the plan P_ij = exp((f_i + g_j - C_ij) / reg), entry by entry -------------------
+//
+// From here on a warp works on a row (or column): lanes stride over its entries.
+
+// Row sums of P and of P * C.
+extern "C" __global__ void plan_rows(const REAL* C, const double* X, const double* YT, int d, int metric, double scale,
+                                     const double* f, const double* g, int n, int m, double reg,
+                                     double* mass, double* cost) {
+    const int lane = threadIdx.x % 32, warps = gridDim.x * (blockDim.x / 32);
+    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) / 32; i < n; i += warps) {
+        double row_mass = 0, row_cost = 0;
+        for (int j = lane; j < m; j += 32) {
+            const double c = cost_at(C, X, YT, m, d, metric, scale, i, j), p = plan_entry(f[i], g[j], c, 1 / reg);
+            row_mass += p;
+            row_cost += p > 0 ? p * c : 0;  // 0 * inf is not 0
+        }
+        row_mass = warp_sum(row_mass);
+        row_cost = warp_sum(row_cost);
+        if (lane == 0) {
+            mass[i] = row_mass;
+            cost[i] = row_cost;
+        }
+    }
+}
+
+// Rows first, first + 1, ... of P, as many as P has.
+extern "C" __global__ void plan_block(const REAL* C, const double* X, const double* YT, int d, int metric, double scale,
+                                      const double* f, const double* g, int first, int rows, int m, double reg, double* P) {
+    const long long size = (long long)rows * m, threads = (long long)gridDim.x * blockDim.x;
+    for (long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x; e < size; e += threads) {
+        const int i = first + (int)(e / m), j = (int)(e % m);
+        P[e] = plan_entry(f[i], g[j], cost_at(C, X, YT, m, d, metric, scale, i, j), 1 / reg);
+    }
+}
+
+// --- choosing entries --------------------------------------------------------------
+
+// *total plus the number of set flags in the lanes before; then *total grows by
+// the number of flags in the whole warp.
+__device__ static long long place_of(int flag, long long* total) {
+    int before = 0, all = flag;
+    for (int bit = 1; bit < 32; bit *= 2) {
+        const int other = __shfl_xor_sync(FULL_WARP, all, bit);
+        if (threadIdx.x & bit) before += other;
+        all += other;
+    }
+    const long long place = *total + before;
+    *total += all;
+    return place;
+}
+
+// Entries with P_ij >= min(floor_i, ceiling_j). Called twice: to count them per
+// row (store = 0), then with `start`, the place of each row's first, to store them.
+extern "C" __global__ void choose_entries(const REAL* C, const double* X, const double* YT, int d, int metric, double scale,
+                                          const double* f, const double* g, int n, int m, double reg, const double* floor,
+                                          const double* ceiling, int store, const long long* start, long long* count,
+                                          int* rows, int* columns, double* cost, double* plan) {
+    const int lane = threadIdx.x % 32, warps = gridDim.x * (blockDim.x / 32);
+    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) / 32; i < n; i += warps) {
+        long long found = 0;
+        for (int tile = 0; tile < m; tile += 32) {
+            const int j = tile + lane;
+            double c = 0, p = 0;
+            int keep = 0;
+            if (j < m) {
+                c = cost_at(C, X, YT, m, d, metric, scale, i, j);
+                p = plan_entry(f[i], g[j], c, 1 / reg);
+                keep = p >= fmin(floor[i], ceiling[j]) && c < -LOWEST;
+            }
+            const long long place = place_of(keep, &found);
+            if (keep && store) {
+                rows[start[i] + place] = i;
+                columns[start[i] + place] = j;
+                cost[start[i] + place] = c;
+                plan[start[i] + place] = p;
+            }
+        }
+        if (lane == 0 && !store) count[i] = found;
+    }
+}
+
+// Entries with P_ij > threshold * min(own_i, other_j), of compressed rows or
+// columns. Called twice, as choose_entries.
+extern "C" __global__ void keep_large(const long long* begin, const int* index, const double* plan, const double* own,
+                                      const double* other, double threshold, int n, int store, const long long* start,
+                                      long long* count, int* kept_index, double* kept_plan) {
+    const int lane = threadIdx.x % 32, warps = gridDim.x * (blockDim.x / 32);
+    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) / 32; i < n; i += warps) {
+        long long found = 0;
+        for (long long tile = begin[i]; tile < begin[i + 1]; tile += 32) {
+            const long long e = tile + lane;
+            const int keep = e < begin[i + 1] && plan[e] > threshold * fmin(own[i], other[index[e]]);
+            const long long place = place_of(keep, &found);
+            if (keep && store) {
+                kept_index[start[i] + place] = index[e];
+                kept_plan[start[i] + place] = plan[e];
+            }
+        }
+        if (lane == 0 && !store) count[i] = found;
+    }
+}
+
+// --- the sparse plan ------------------------------------------------------------------
+
+// The softmax over the entries of each row: its potential and new plan entries.
+extern "C" __global__ void entries_rows(const long long* begin, const int* columns, const double* cost, const double* g,
+                                        const double* a, int n, double reg, double* f, double* plan) {
+    const int lane = threadIdx.x % 32, warps = gridDim.x * (blockDim.x / 32);
+    const double per_reg = 1 / reg;
+    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) / 32; i < n; i += warps) {
+        double top = LOWEST, sum = 0;
+        for (long long e = begin[i] + lane; e < begin[i + 1]; e += 32) add_term(g[columns[e]] - cost[e], per_reg, &top, &sum);
+        warp_pair(per_reg, &top, &sum);
+        const double factor = plan_factor(a[i], sum);
+        for (long long e = begin[i] + lane; e < begin[i + 1]; e += 32)
+            plan[e] = factor * exp((g[columns[e]] - cost[e] - top) * per_reg);
+        if (lane == 0) f[i] = potential(a[i], top, sum, reg);
+    }
+}
+
+// out_i = sum_e values_e v_index(e) / divisor_i, over compressed rows or columns.
+extern "C" __global__ void sparse_product(const long long* begin, const int* index, const double* values, const double* v,
+                                          const double* divisor, int n, double* out) {
+    const int lane = threadIdx.x % 32, warps = gridDim.x * (blockDim.x / 32);
+    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) / 32; i < n; i += warps) {
+        double sum = 0;
+        for (long long e = begin[i] + lane; e < begin[i + 1]; e += 32) sum += values[e] * v[index[e]];
+        sum = warp_sum(sum);
+        if (lane == 0) out[i] = sum / divisor[i];
+    }
+}
+
+// --- the Newton matrix: S v = extra v + sum_i P_i. (v - average_i v) --------------------
+//
+// average_i v = (sum_j P_ij v_j) / W_i, with W_i the sum of row i, 1 if it is empty.
+
+// Per row: W, the column of its largest entry, and the sum of the other entries,
+// because W minus the largest entry would cancel.
+extern "C" __global__ void newton_rows(const long long* begin, const int* columns, const double* plan, int n,
+                                       double* row_sums, int* largest, double* others) {
+    const int lane = threadIdx.x % 32, warps = gridDim.x * (blockDim.x / 32);
+    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) / 32; i < n; i += warps) {
+        double value = 0;
+        int column = -1;
+        for (long long e = begin[i] + lane; e < begin[i + 1]; e += 32)
+            if (plan[e] > value) {
+                value = plan[e];
+                column = columns[e];
+            }
+        for (int bit = 16; bit; bit /= 2) {
+            const double other_value = __shfl_xor_sync(FULL_WARP, value, bit);
+            const int other_column = __shfl_xor_sync(FULL_WARP, column, bit);
+            // Of equal ones the last, so that all lanes agree.
+            if (other_value > value || (other_value == value && other_column > column)) {
+                value = other_value;
+                column = other_column;
+            }
+        }
+        double rest = 0;
+        for (long long e = begin[i] + lane; e < begin[i + 1]; e += 32)
+            if (columns[e] != column) rest += plan[e];
+        rest = warp_sum(rest);
+        if (lane == 0) {
+            row_sums[i] = column < 0 ? 1 : rest + value;
+            largest[i] = column;
+            others[i] = rest;
+        }
+    }
+}
+
+// Per column: what the kept entries lack of c_j, that plus shift, and the diagonal of S.
+extern "C" __global__ void newton_columns(const long long* begin, const int* rows, const double* plan, const double* row_sums,
+                                          const int* largest, const double* others, const double* c, const double* shift,
+                                          int m, double* dropped, double* extra, double* diagonal) {
+    const int lane = threadIdx.x % 32, warps = gridDim.x * (blockDim.x / 32);
+    for (int j = (blockIdx.x * blockDim.x + threadIdx.x) / 32; j < m; j += warps) {
+        double sum = 0, coupling = 0;
+        for (long long e = begin[j] + lane; e < begin[j + 1]; e += 32) {
+            const int i = rows[e];
+            const double rest = largest[i] == j ? others[i] : row_sums[i] - plan[e];
+            sum += plan[e];
+            coupling += plan[e] * rest / row_sums[i];
+        }
+        sum = warp_sum(sum);
+        coupling = warp_sum(coupling);
+        if (lane == 0) {
+            dropped[j] = fmax(c[j] - sum, 0.0);
+            extra[j] = dropped[j] + shift[j];
+            diagonal[j] = extra[j] + coupling;
+        }
+    }
+}
+
+// S v, and per block the sum of its v_j (S v)_j. Shared memory: a double per warp.
+extern "C" __global__ void newton_apply(const long long* begin, const int* rows, const double* plan, const double* averages,
+                                        const double* extra, const double* v, int m, double* out, double* part) {
+    SHARED(double, scratch);
+    const int lane = threadIdx.x % 32, warps = gridDim.x * (blockDim.x / 32);
+    double curvature = 0;
+    for (int j = (blockIdx.x * blockDim.x + threadIdx.x) / 32; j < m; j += warps) {
+        double sum = 0;
+        for (long long e = begin[j] + lane; e < begin[j + 1]; e += 32)
+            sum += plan[e] * (v[j] - averages[rows[e]]);
+        sum = extra[j] * v[j] + warp_sum(sum);
+        if (lane == 0) {
+            out[j] = sum;
+            curvature += v[j] * sum;
+        }
+    }
+    curvature = block_sum(curvature, scratch);
+    if (threadIdx.x == 0) part[blockIdx.x] = curvature;
+}
+
+// Rows first, first + 1, ... of the sparse plan added to the dense array P.
+extern "C" __global__ void scatter_rows(const long long* begin, const int* columns, const double* plan, int first, int rows,
+                                        int m, double* P) {
+    const int lane = threadIdx.x % 32, warps = gridDim.x * (blockDim.x / 32);
+    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) / 32; i < rows; i += warps)
+        for (long long e = begin[first + i] + lane; e < begin[first + i + 1]; e += 32)
+            P[(long long)i * m + columns[e]] = plan[e];
+}
+
+// --- conjugate gradients, preconditioned by the diagonal ----------------------------
+//
+// The scalars stay on the GPU: rz[k] = r' diag(S)^-1 r before iteration k. Once
+// rz[k] <= stop, or the curvature is not positive, nothing changes any more, so
+// that the host need not look after every iteration. A breakdown in iteration k
+// is marked by rz[k + 1] = -1.
+
+__device__ static double total(const double* part, int parts, double* scratch) {
+    double sum = 0;
+    for (int k = threadIdx.x; k < parts; k += blockDim.x) sum += part[k];
+    return block_sum(sum, scratch);
+}
+
+// x += alpha p, r -= alpha q, and the parts of the new r' diag(S)^-1 r.
+// Shared memory: a double per warp.
+extern "C" __global__ void cg_step(const double* p, const double* q, const double* diagonal, int m, const double* curvature,
+                                   int parts, const double* rz, double stop, int k, double* alphas, double* x,
+                                   double* r, double* part_rz) {
+    SHARED(double, scratch);
+    const double pq = total(curvature, parts, scratch);
+    const double alpha = rz[k] > stop ? (pq > 0 ? rz[k] / pq : -1) : 0;
+    const int j = blockIdx.x * blockDim.x + threadIdx.x;
+    double product = 0;
+    if (j < m) {
+        if (alpha > 0) {
+            x[j] += alpha * p[j];
+            r[j] -= alpha * q[j];
+        }
+        product = r[j] * r[j] / diagonal[j];
+    }
+    product = block_sum(product, scratch);
+    if (threadIdx.x == 0) part_rz[blockIdx.x] = product;
+    if (threadIdx.x == 0 && blockIdx.x == 0) alphas[k] = alpha;
+}
+
+// p = z + beta p with z = diag(S)^-1 r; the new rz. Shared memory: a double per warp.
+extern "C" __global__ void cg_direction(const double* r, const double* diagonal, int m, const double* part_rz, int parts,
+                                        const double* alphas, int k, double* rz, double* p) {
+    SHARED(double, scratch);
+    const double fresh = total(part_rz, parts, scratch);
+    const int j = blockIdx.x * blockDim.x + threadIdx.x;
+    if (j < m && alphas[k] > 0) p[j] = r[j] / diagonal[j] + fresh / rz[k] * p[j];
+    if (j == 0) rz[k + 1] = alphas[k] > 0 ? fresh : alphas[k] < 0 ? -1 : rz[k];
 }
