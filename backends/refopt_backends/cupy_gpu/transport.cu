@@ -244,7 +244,7 @@ extern "C" __global__ void finish_sums(const double* part, int m, int pieces, do
 // From here on a warp works on a row (or column): lanes stride over its entries.
 
 // Row sums of P and of P * C.
-extern "C" __global__ void plan_rows(const REAL* C, const double* X, const double* YT, int d, int metric, double scale,
+extern "C" __global__ void plan_sums(const REAL* C, const double* X, const double* YT, int d, int metric, double scale,
                                      const double* f, const double* g, int n, int m, double reg,
                                      double* mass, double* cost) {
     const int lane = threadIdx.x % 32, warps = gridDim.x * (blockDim.x / 32);
@@ -264,9 +264,9 @@ extern "C" __global__ void plan_rows(const REAL* C, const double* X, const doubl
     }
 }
 
-// Rows first, first + 1, ... of P, as many as P has.
-extern "C" __global__ void plan_block(const REAL* C, const double* X, const double* YT, int d, int metric, double scale,
-                                      const double* f, const double* g, int first, int rows, int m, double reg, double* P) {
+// Rows first, first + 1, ... of P, `rows` of them.
+extern "C" __global__ void plan_rows(const REAL* C, const double* X, const double* YT, int d, int metric, double scale,
+                                     const double* f, const double* g, int first, int rows, int m, double reg, double* P) {
     const long long size = (long long)rows * m, threads = (long long)gridDim.x * blockDim.x;
     for (long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x; e < size; e += threads) {
         const int i = first + (int)(e / m), j = (int)(e % m);

@@ -36,14 +36,14 @@ def semidual_pass(cost, g, a, reg, f_guess=None):
         args = (*cost, g, a, m, reg, f, tops, factors)
         _launch("dense_rows", n, args, cost[0].dtype, shared_mem=block // 32 * 16)
     else:
-        f, tops, factors = _points_softmax(*cost, g, a, reg)
+        f, tops, factors = _points_softmax(cost, g, a, reg)
     return f, _column_sums(cost, g, tops, factors, reg)
 
 
 def column_potential(cost, f, b, reg):
     if len(cost) > 1:
         X, Y, *form = cost
-        return _points_softmax(Y, X, *form, f, b, reg)[0]
+        return _points_softmax((Y, X, *form), f, b, reg)[0]
     n, m, block = f.size, b.size, _block(f)
     pieces, piece = _split(n, m, block)
     part = cupy.empty((2, pieces, m))
@@ -56,8 +56,13 @@ def plan_marginals(cost, f, g, reg):
     n, m = f.size, g.size
     r, t = cupy.empty(n), cupy.empty(n)
     real, flat = _flat(cost)
-    _launch("plan_rows", _warp_grid(n, f), (*flat, f, g, n, m, reg, r, t), real)
+    _launch("plan_sums", _warp_grid(n, f), (*flat, f, g, n, m, reg, r, t), real)
     return r, _column_sums(cost, g, -f, cupy.ones(n), reg), float(t.sum())
+
+
+def plan_rows(cost, f, g, reg):
+    real, flat = _flat(cost)
+    return _plan_block(real, flat, f, g, reg, 0, f.size)
 
 
 def plan_product(cost, f, g, reg, V, transpose):
@@ -65,9 +70,7 @@ def plan_product(cost, f, g, reg, V, transpose):
     real, flat = _flat(cost)
     out = cupy.zeros((m if transpose else n, V.shape[1]))
     for first, rows in _row_blocks(n, m):
-        here, P = slice(first, first + rows), cupy.empty((rows, m))
-        args = (*flat, f, g, first, rows, m, reg, P)
-        _launch("plan_block", min(4 * BUSY, _blocks(P.size, _block(f))), args, real)
+        here, P = slice(first, first + rows), _plan_block(real, flat, f, g, reg, first, rows)
         if transpose:
             out += P.T @ V[here]
         else:
@@ -75,13 +78,21 @@ def plan_product(cost, f, g, reg, V, transpose):
     return out
 
 
-def _points_softmax(X, Y, metric, scale, g, a, reg):
-    """Potential, top and factor of each point in `X`, over all points in `Y`."""
+def _plan_block(real, flat, f, g, reg, first, rows):
+    P = cupy.empty((rows, g.size))
+    args = (*flat, f, g, first, rows, g.size, reg, P)
+    _launch("plan_rows", min(4 * BUSY, _blocks(P.size, _block(f))), args, real)
+    return P
+
+
+def _points_softmax(cost, g, a, reg):
+    """Potential, top and factor of each of the first points, over all of the second."""
+    X, Y, *form = cost
     n, m, d, block = a.size, g.size, X.shape[1], _block(g)
     pieces, piece = _split(m, n, block)
     part = cupy.empty((2, pieces, n))
     tiles, shared = _tiles(d)
-    args = (_transposed(X), Y, g, n, m, d, metric, scale, reg, piece, *tiles, part[0], part[1])
+    args = (_transposed(X), Y, g, n, m, d, *form, reg, piece, *tiles, part[0], part[1])
     _launch("points_pairs", (_blocks(n, block), pieces), args, shared_mem=shared)
     return _finish_pairs(part, a, reg)
 
@@ -101,9 +112,8 @@ def _column_sums(cost, g, tops, factors, reg):
     part, c = cupy.empty((pieces, m)), cupy.empty(m)
     grid = (_blocks(m, block), pieces)
     if len(cost) == 1:
-        _launch(
-            "dense_sums", grid, (*cost, g, tops, factors, n, m, reg, piece, part), cost[0].dtype
-        )
+        args = (*cost, g, tops, factors, n, m, reg, piece, part)
+        _launch("dense_sums", grid, args, cost[0].dtype)
     else:
         X, Y, *form = cost
         d = X.shape[1]
