@@ -1,5 +1,49 @@
-"""Numerical optimisation on NumPy and CuPy arrays."""
+"""Numerical optimisation on NumPy and CuPy arrays.
+
+Public names are loaded at their first use: importing refopt costs next to
+nothing beside NumPy.
+"""
+
+import importlib
 
 from refopt_backends import __version__
 
-__all__ = ["__version__"]
+# Public name -> the module that holds it.
+_HOMES = {
+    name: home
+    for home, names in {
+        "refopt.transport": (
+            "PointCloudCost",
+            "lyapunov",
+            "marginal_error",
+            "ot_gradients",
+            "plan_matvec",
+            "round_to_polytope",
+            "sinkhorn",
+            "sinkhorn_divergence",
+            "sinkhorn_newton",
+            "transport_plan",
+        ),
+        "refopt._progress": ("ProgressBar",),
+        "refopt._versions": ("show_versions", "warmup"),
+        "refopt_backends": ("available_backends", "register_backend", "use_backend"),
+    }.items()
+    for name in names
+}
+_MODULES = ("problems", "transport")
+
+__all__ = ["__version__", *sorted(_HOMES), *_MODULES]
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f"refopt.{name}")
+    raise AttributeError(f"module 'refopt' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

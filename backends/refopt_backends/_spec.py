@@ -70,6 +70,12 @@ _TRANSPORT = (
         "The plan, or its transpose, times a matrix, without the plan.",
     ),
     Kernel(
+        "plan_rows",
+        "transport",
+        "cost, f (k,), g (m,), reg -> P (k, m)",
+        "The plan P = exp((f + g - C)/reg) itself, finite also far from a solution.",
+    ),
+    Kernel(
         "select_entries",
         "transport",
         "cost, f (n,), g (m,), reg, floor (n,), ceiling (m,), limit -> entries or None",

@@ -36,6 +36,7 @@ def _cost_cases(xp, cost, g, a, b, reg, u, v, V, guess):
 
     yield Case("column_potential", lambda k: (cost, potentials(k), b, reg))
     yield Case("plan_marginals", lambda k: (cost, potentials(k), g, reg))
+    yield Case("plan_rows", lambda k: (cost, potentials(k), g, reg))
     yield Case("plan_product", lambda k: (cost, potentials(k), g, reg, V, False))
     yield Case("plan_product", lambda k: (cost, potentials(k), g, reg, u[:, None], True))
 

@@ -205,6 +205,19 @@ def product_serial(C, X, Yt, metric, scale, f, g, reg, Vt, transpose):
     return out
 
 
+@jit
+def plan_serial(C, X, Yt, metric, scale, f, g, reg):
+    P = np.empty((f.size, g.size))
+    row = np.empty(g.size if X.shape[0] else 0)
+    for i in range(f.size):
+        if X.shape[0]:
+            _cost_row(X[i], Yt, metric, scale, row)
+            _exp_row(P[i], row, g, -f[i], 1.0 / reg)
+        else:
+            _exp_row(P[i], C[i], g, -f[i], 1.0 / reg)
+    return P
+
+
 @jit(fastmath=NO_NAN)
 def _count_block(C, g, bound, ceiling, reach):
     k = 0

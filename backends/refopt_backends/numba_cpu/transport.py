@@ -79,6 +79,10 @@ def plan_product(cost, f, g, reg, V, transpose):
     return np.ascontiguousarray(out.T) if transpose else out
 
 
+def plan_rows(cost, f, g, reg):
+    return rows.plan_serial(*_unpacked(cost), f, g, reg)
+
+
 def select_entries(cost, f, g, reg, floor, ceiling, limit):
     args = (*_unpacked(cost), f, g, reg, reg * np.log(floor), reg * np.log(ceiling), limit)
     found = run_parallel(_work(cost), rows.select_parallel, rows.select_serial, *args)

@@ -152,11 +152,17 @@ def plan_product(cost, f, g, reg, V, transpose):
     return out
 
 
+def plan_rows(cost, f, g, reg):
+    """The plan itself."""
+    xp = _namespace(g)
+    return xp.concat([_plan(f[rows], g, cost_rows(cost, rows), reg) for rows in _row_blocks(cost)])
+
+
 def select_entries(cost, f, g, reg, floor, ceiling, limit):
     """The entries with P_ij >= min(floor_i, ceiling_j); None if more than limit."""
     xp = _namespace(g)
     C = xp.concat([cost_rows(cost, rows) for rows in _row_blocks(cost)])
-    P = _plan(f, g, C, reg)
+    P = plan_rows(cost, f, g, reg)
     kept = (P >= xp.minimum(floor[:, None], ceiling[None, :])) & xp.isfinite(C)
     if int(xp.count_nonzero(kept)) > limit:
         return None

@@ -1,0 +1,190 @@
+"""The one iteration driver: what every algorithm needs around its mathematics.
+
+An algorithm is a generator. It yields an `Iterate` for its starting point and
+one after every iteration, and may end itself by returning ``(status, detail)``.
+It never writes into an array that it has yielded.
+"""
+
+import inspect
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from refopt import _status
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """One point of an iteration.
+
+    Attributes
+    ----------
+    x : Any
+        The iterate, an array or whatever the family returns as its state.
+    fun : float
+        The objective.
+    error : float
+        The family's stopping measure.
+    record : dict of str to float
+        Further columns of the history, the same keys in every iterate.
+    final : bool
+        Whether `error` is that of the problem asked. False while a
+        continuation parameter is on its way: such iterates neither converge
+        nor compete for the best.
+    """
+
+    x: Any
+    fun: float
+    error: float
+    record: dict[str, float] = field(default_factory=dict)
+    final: bool = True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an iteration ended.
+
+    Attributes
+    ----------
+    best : Iterate
+        The last iterate if it converged, else the finite one of least error.
+    status : int
+        See `_status`.
+    detail : str
+        What the algorithm had to say about its end.
+    nit : int
+        Number of iterations.
+    history : dict of str to ndarray
+        One entry per iterate, the starting point included.
+    """
+
+    best: Iterate
+    status: int
+    detail: str
+    nit: int
+    history: dict[str, np.ndarray]
+
+
+def run(
+    algorithm: Iterator[Iterate],
+    *,
+    tol: float,
+    maxiter: int,
+    callback: Callable | None = None,
+    view: Callable[[Iterate, int], OptimizeResult] | None = None,
+    disp: bool | int = False,
+    time_limit: float | None = None,
+    measure: str = "error",
+    check_every: int = 1,
+) -> Outcome:
+    """Drive an algorithm to its end.
+
+    Parameters
+    ----------
+    algorithm : generator of Iterate
+        See the module.
+    tol : float
+        Stop when ``iterate.error <= tol`` for a final iterate.
+    maxiter : int
+        Largest number of iterations; 0 evaluates the starting point only.
+    callback : callable, optional
+        As in SciPy: ``callback(intermediate_result)``, by keyword if the
+        parameter is so named. StopIteration ends the run.
+    view : callable, optional
+        ``view(iterate, nit)`` makes what the callback sees, with arrays of its
+        own. Needed with a callback.
+    disp : bool or int
+        Print every iteration, or every `disp`-th.
+    time_limit : float, optional
+        Seconds.
+    measure : str
+        Key of the error in the history.
+    check_every : int
+        Serve callback, display and clock every so many iterations.
+
+    Returns
+    -------
+    Outcome
+    """
+    tell = _listener(callback)
+    began = time.perf_counter()
+    columns: dict[str, list[float]] = {}
+    best: Iterate | None = None
+    status, detail, nit = None, "", 0
+    while True:
+        try:
+            iterate = next(algorithm)
+        except StopIteration as end:
+            status, detail = end.value or (_status.STALLED, "")
+            nit -= 1  # the iteration that was begun yielded nothing
+            break
+        elapsed = time.perf_counter() - began
+        _append(columns, {"time": elapsed, "fun": iterate.fun, measure: iterate.error})
+        _append(columns, iterate.record)
+        if not _finite(iterate):
+            status = _status.BREAKDOWN
+            best = best or iterate
+            break
+        if best is None or _better(iterate, best):
+            best = iterate
+        served = nit % check_every == 0
+        if disp and nit % (check_every if disp is True else int(disp)) == 0:
+            print(_line(nit, iterate, measure))
+        if iterate.final and iterate.error <= tol:
+            best, status = iterate, _status.CONVERGED
+        if tell is not None and nit and (served or status is not None):
+            try:
+                tell(view(iterate, nit))
+            except StopIteration:
+                status = _status.CALLBACK_STOP if status is None else status
+        if status is not None:
+            break
+        if nit >= maxiter:
+            status = _status.MAXITER
+            break
+        if time_limit is not None and served and elapsed > time_limit:
+            status = _status.TIME_LIMIT
+            break
+        nit += 1
+    algorithm.close()
+    history = {key: np.array(values) for key, values in columns.items()}
+    return Outcome(best, status, detail, max(nit, 0), history)
+
+
+def _append(columns, values):
+    for key, value in values.items():
+        columns.setdefault(key, []).append(value)
+
+
+def _finite(iterate):
+    return math.isfinite(iterate.error) and not math.isnan(iterate.fun)
+
+
+def _better(new, old):
+    """Nearer to the problem first, then less error; of equals the newer."""
+    return new.final > old.final or (new.final == old.final and new.error <= old.error)
+
+
+def _line(nit, iterate, measure):
+    extra = "".join(f"  {key} {value:.3g}" for key, value in iterate.record.items())
+    return f"{nit:6d}  fun {iterate.fun: .10e}  {measure} {iterate.error:.3e}{extra}"
+
+
+def _listener(callback):
+    """The callback as a function of one intermediate result."""
+    if callback is None:
+        return None
+    if not callable(callback):
+        raise TypeError(f"callback must be callable, got {type(callback).__name__}")
+    try:
+        parameters = inspect.signature(callback).parameters
+    except (TypeError, ValueError):  # some builtins have no signature
+        return callback
+    if set(parameters) == {"intermediate_result"}:
+        return lambda result: callback(intermediate_result=result)
+    return callback

@@ -1,0 +1,184 @@
+"""Damped sparse Newton ascent on the semi-dual, with eps-scaling."""
+
+import math
+from dataclasses import dataclass
+
+from refopt import _status
+from refopt._driver import Iterate
+
+# Continuation: reg <- max(reg, eps/ratio) from eps = _START * spread(C); a stage
+# ends at a marginal error of _STAGE_TARGET, the last one at tol/2.
+_START = 0.05
+_STAGE_TARGET = 0.05
+_RATIO = 3.0
+
+_FIRST_RADIUS, _LEAST_RADIUS, _MOST_RADIUS = 30.0, 0.5, 1e8
+_ARMIJO = 1e-4
+_TRIALS = 12
+_DIRECT_SIZE = 64  # m x m systems up to here are factorised at once
+_MOST_DENSE = 6000  # and up to here where conjugate gradients give up
+_CHECK_SUPPORT = 10  # steps between tests of the forbidden pairs for feasibility
+_PATIENCE = 3  # failed steps at rounding level before the run counts as stalled
+
+
+@dataclass
+class Effort:
+    """What a run took, counted as it goes."""
+
+    newton: int = 0
+    sinkhorn: int = 0
+    cg: int = 0
+    factorisations: int = 0
+
+
+@dataclass(frozen=True)
+class Options:
+    """The parameters of `sinkhorn_newton` that steer a Newton step."""
+
+    threshold: float = 0.03
+    sparsify: str = "safe"
+    density: float | None = None
+    linsolve: str = "auto"
+    cg_maxiter: int = 400
+    warmup: int = 1
+
+
+def schedule(reg, spread, tol, eps_scaling):
+    """The stages as a list of (eps, target)."""
+    stages = []
+    if eps_scaling is not None:
+        eps = _START * spread
+        while eps > reg:
+            stages.append((eps, _STAGE_TARGET))
+            eps /= _RATIO if eps_scaling == "auto" else eps_scaling
+    return [*stages, (reg, 0.5 * tol)]
+
+
+def semidual_newton(dual, g, stages, options, effort):
+    """Generator of the iterates of the default method.
+
+    Parameters
+    ----------
+    dual : SemiDual
+    g : array, shape (m,)
+    stages : list of (eps, target)
+    options : Options
+    effort : Effort
+        Counts are added to it.
+
+    Yields
+    ------
+    Iterate
+        With ``x = Point``.
+    """
+    point = dual.at(g, *stages[0])
+    yield _iterate(dual, point, stages, "start")
+    for eps, target in stages:
+        if point.eps != eps:
+            point = dual.at(point.g, eps, target, f_guess=point.f)
+        for _ in range(options.warmup if point.err > target else 0):
+            point = dual.at(dual.sinkhorn_step(point), eps, target, f_guess=point.f)
+            effort.sinkhorn += 1
+            yield _iterate(dual, point, stages, "sinkhorn")
+        radius, failures = _FIRST_RADIUS, 0
+        while point.err > target:
+            # The shift |r|/radius bounds the step: S is an M-matrix, so the
+            # maximum principle gives |d|_inf <= radius.
+            residual = dual.b - point.c
+            shift = dual.xp.abs(residual) / radius + 1e-15 * point.c
+            S = _matrix(dual, point, shift, target, options)
+            d, ncg = _solve(dual, S, residual, point.err, options, effort)
+            d = eps * _compress(dual.xp, d)
+            new, alpha = _line_search(dual, point, d, target)
+            effort.newton += 1
+            if alpha == 1.0:
+                radius = min(4.0 * radius, _MOST_RADIUS)
+            else:
+                radius = max(radius / 4.0, _LEAST_RADIUS)
+            step = {"alpha": alpha, "nnz": S.nnz, "dropped": S.dropped, "ncg": ncg}
+            if new is None:  # no ascent along d
+                new = dual.at(dual.sinkhorn_step(point), eps, target, f_guess=point.f)
+                effort.sinkhorn += 1
+                failures = failures + 1 if new.err >= point.err else 0
+            point = new
+            yield _iterate(dual, point, stages, "newton", **step)
+            if failures >= _PATIENCE:
+                return _status.STALLED, "Potentials this large allow no smaller error."
+            if dual.allowed is not None and effort.newton % _CHECK_SUPPORT == 0:
+                blocked = dual.blocked(point.g)
+                if blocked is not None:
+                    return _status.INFEASIBLE, blocked
+    return _status.STALLED, ""  # not reached: the driver stops at the last target
+
+
+def _iterate(dual, point, stages, kind, alpha=1.0, nnz=0, dropped=0.0, ncg=0):
+    record = {
+        "reg": point.eps,
+        "alpha": alpha,
+        "nnz": nnz,
+        "dropped": dropped,
+        "ncg": ncg,
+        "kind": {"start": 0, "sinkhorn": 1, "newton": 2}[kind],
+    }
+    final = point.eps == stages[-1][0]
+    return Iterate(point, dual.value(point), point.err, record, final)
+
+
+def _matrix(dual, point, shift, target, options):
+    """The sparsified Newton matrix by the chosen rule."""
+    if options.sparsify == "none":
+        return dual.newton_matrix(point, 0.0, shift, target)
+    if options.sparsify == "topk":
+        return dual.newton_matrix_of_largest(point, options.density, shift)
+    threshold = min(max(options.threshold * point.err, 1e-10), 1e-3)
+    return dual.newton_matrix(point, threshold, shift, target)
+
+
+def _solve(dual, S, residual, err, options, effort):
+    """S d = residual, in units of eps; the number of CG iterations."""
+    m = dual.m
+    if options.linsolve == "dense" or (options.linsolve == "auto" and m <= _DIRECT_SIZE):
+        effort.factorisations += 1
+        return dual.kernels.newton_dense(S, residual), 0
+    rtol = min(0.1, max(1e-6, 0.1 * math.sqrt(err)))
+    d, ncg, converged = dual.kernels.newton_cg(S, residual, rtol, options.cg_maxiter)
+    effort.cg += ncg
+    if not converged and options.linsolve == "auto" and m <= _MOST_DENSE:
+        effort.factorisations += 1
+        d = dual.kernels.newton_dense(S, residual)
+    return d, ncg
+
+
+def _compress(xp, d):
+    """Replace each gap t between neighbouring values of d by asinh(t).
+
+    Where a weak edge of the plan's graph carries the imbalance r of a cluster,
+    Newton asks for a shift r/w and the right one is log(r/w). The result is a
+    nondecreasing function of d, so that (Ld)'d' >= 0 for every graph Laplacian
+    L: an ascent direction stays one, and small smooth steps stay as they are.
+    """
+    order = xp.argsort(d)
+    values = xp.take(d, order)
+    gaps = xp.concat([xp.zeros_like(values[:1]), xp.asinh(values[1:] - values[:-1])])
+    compressed = xp.take(xp.cumulative_sum(gaps), xp.argsort(order))
+    return compressed - xp.mean(compressed)
+
+
+def _line_search(dual, point, d, target):
+    """The first alpha of 1, .4, .16, .064, .0256, then tenths, with enough ascent.
+
+    Returns the new point, or None, and alpha, or 0.
+    """
+    xp = dual.xp
+    slope = float(xp.sum((dual.b - point.c) * d))
+    rounding = 1e-13 * float(xp.sum(dual.a * xp.abs(point.f)) + xp.sum(dual.b * xp.abs(point.g)))
+    alpha = 1.0
+    for trial in range(_TRIALS if math.isfinite(slope) else 0):
+        new = dual.at(point.g + alpha * d, point.eps, target, f_guess=point.f)
+        gain = new.fun - point.fun
+        if math.isfinite(new.err) and (
+            gain >= _ARMIJO * alpha * slope or (abs(gain) <= rounding and new.err < point.err)
+        ):
+            return new, alpha
+        alpha *= 0.4 if trial < 4 else 0.1
+    return None, 0.0

@@ -1,0 +1,58 @@
+"""Sinkhorn's iteration in the log domain, one fused pass per iteration."""
+
+from refopt import _status
+from refopt._driver import Iterate
+
+_CHECK_SUPPORT = 50  # iterations between tests of the forbidden pairs for feasibility
+_STALL_WINDOW = 20
+
+
+def sinkhorn_iteration(dual, g, stages, effort):
+    """f from g in a pass that also yields c = P'1; then g += eps (log b - log c).
+
+    Parameters
+    ----------
+    dual : SemiDual
+    g : array, shape (m,)
+    stages : list of (eps, target)
+    effort : Effort
+
+    Yields
+    ------
+    Iterate
+        With ``x = Point``.
+    """
+    point = dual.at(g, *stages[0])
+    yield _iterate(dual, point, stages)
+    for eps, target in stages:
+        final = eps == stages[-1][0]
+        if point.eps != eps:
+            point = dual.at(point.g, eps, target, f_guess=point.f)
+        least, since = point.err, 0
+        while final or point.err > target:
+            point = dual.at(dual.sinkhorn_step(point), eps, target, f_guess=point.f)
+            effort.sinkhorn += 1
+            yield _iterate(dual, point, stages)
+            if point.err < least:
+                least, since = point.err, 0
+            else:
+                since += 1
+            if since >= _STALL_WINDOW and point.err <= _rounding_level(dual, point):
+                return _status.STALLED, "Potentials this large allow no smaller error."
+            if dual.allowed is not None and effort.sinkhorn % _CHECK_SUPPORT == 0:
+                blocked = dual.blocked(point.g)
+                if blocked is not None:
+                    return _status.INFEASIBLE, blocked
+    return None
+
+
+def _rounding_level(dual, point):
+    """Errors that the rounding of f + g - C can cause, generously."""
+    xp = dual.xp
+    largest = float(xp.max(xp.abs(point.f))) + float(xp.max(xp.abs(point.g)))
+    return 1e-13 * (1.0 + largest / point.eps)
+
+
+def _iterate(dual, point, stages):
+    final = point.eps == stages[-1][0]
+    return Iterate(point, dual.value(point), point.err, {"reg": point.eps}, final)
