@@ -117,7 +117,7 @@ def finish(problem, outcome, effort, tol, npasses):
         detail = "With forbidden pairs the potentials may have no finite limit."
     n, m = problem.shape
     history = outcome.history
-    entries = history["nnz"] if "nnz" in history else []
+    entries = history.get("nnz", [])
     result = TransportResult(
         **fields,
         success=status == _status.CONVERGED,
@@ -142,9 +142,8 @@ def _blocked_text(problem, blocked):
     """Which rows and columns prove that no plan exists."""
     columns, need, rows, supply = blocked
     words = ("rows", "columns") if problem.swapped else ("columns", "rows")
-    needy, givers = (
-        problem.original_indices(index, word) for index, word in zip((columns, rows), words)
-    )
+    needy = problem.original_indices(columns, words[0])
+    givers = problem.original_indices(rows, words[1])
     return (
         f"The {words[0]} {_listed(needy)} need mass {need * problem.mass:.6g}, but only the "
         f"{words[1]} {_listed(givers)} reach them, with mass {supply * problem.mass:.6g}."
