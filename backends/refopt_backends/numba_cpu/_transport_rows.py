@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import prange
 
-from refopt_backends.numba_cpu._exp import NO_NAN, exp
+from refopt_backends.numba_cpu._machine import NO_NAN, count_bits, exp, lowest_bit
 from refopt_backends.numba_cpu._jit import jit, parallel_jit
 
 # Rows are dealt to this many chunks, each with its own column sums, which are
@@ -218,38 +218,44 @@ def plan_serial(C, X, Yt, metric, scale, f, g, reg):
     return P
 
 
+_WORD = 32  # columns whose "kept" bits make one mask
+_BITS = np.uint32(1) << np.arange(_WORD, dtype=np.uint32)
+
+
 @jit(fastmath=NO_NAN)
-def _count_block(C, g, bound, ceiling, reach):
-    k = 0
+def _kept_mask(C, g, bound, ceiling, reach, bits):
+    """Bit j is set where g_j - C_j >= min(bound, ceiling_j) - reach."""
+    mask = np.uint32(0)
     for j in range(C.size):
         low = ceiling[j] if ceiling[j] < bound else bound
-        k += 1 if g[j] - C[j] >= low - reach else 0
-    return k
-
-
-_BLOCK = 64  # columns that are skipped together where none is kept
+        mask += bits[j] if g[j] - C[j] >= low - reach else np.uint32(0)
+    return mask
 
 
 @jit
-def _count_row(C, g, bound, ceiling, reach, blocks):
+def _mask_row(C, g, bound, ceiling, reach, bits, masks):
+    """The masks of a row; the number of kept entries."""
     total = 0
-    for k in range(blocks.size):
-        j0, j1 = k * _BLOCK, min((k + 1) * _BLOCK, g.size)
-        blocks[k] = _count_block(C[j0:j1], g[j0:j1], bound, ceiling[j0:j1], reach)
-        total += blocks[k]
+    for k in range(masks.size):
+        j0, j1 = k * _WORD, min((k + 1) * _WORD, g.size)
+        mask = _kept_mask(C[j0:j1], g[j0:j1], bound, ceiling[j0:j1], reach, bits)
+        masks[k] = mask
+        total += count_bits(mask)
     return total
 
 
 @jit
-def _fill_row(C, g, bound, ceiling, reach, blocks, indices, cost):
+def _fill_row(C, masks, indices, cost):
+    """Columns and cost of the set bits."""
     filled = 0
-    for k in range(blocks.size):
-        if blocks[k]:
-            for j in range(k * _BLOCK, min((k + 1) * _BLOCK, g.size)):
-                if g[j] - C[j] >= min(bound, ceiling[j]) - reach:
-                    indices[filled] = j
-                    cost[filled] = C[j]
-                    filled += 1
+    for k in range(masks.size):
+        mask = masks[k]
+        while mask:
+            j = np.uint32(k * _WORD) + lowest_bit(mask)
+            indices[filled] = j
+            cost[filled] = C[j]
+            filled += 1
+            mask &= mask - np.uint32(1)
 
 
 @jit(fastmath=NO_NAN)
@@ -259,28 +265,26 @@ def _plan_row(indices, cost, f, g, inverse_reg, plan):
 
 
 @jit
-def _count_chunk(C, X, Yt, metric, scale, f, g, floor, ceiling, first, last, blocks, indptr):
-    row = np.empty(g.size if X.shape[0] else 0)
+def _count_chunk(C, X, Yt, metric, scale, f, g, floor, ceiling, first, last, masks, indptr):
+    row, bits = np.empty(g.size if X.shape[0] else 0), _BITS.copy()
     for i in range(first, last):
         if X.shape[0]:
             _cost_row(X[i], Yt, metric, scale, row)
-            indptr[i + 1] = _count_row(row, g, floor[i], ceiling, f[i], blocks[i])
+            indptr[i + 1] = _mask_row(row, g, floor[i], ceiling, f[i], bits, masks[i])
         else:
-            indptr[i + 1] = _count_row(C[i], g, floor[i], ceiling, f[i], blocks[i])
+            indptr[i + 1] = _mask_row(C[i], g, floor[i], ceiling, f[i], bits, masks[i])
 
 
 @jit
-def _fill_chunk(
-    C, X, Yt, metric, scale, f, g, reg, floor, ceiling, first, last, blocks, indptr, ix, cost, plan
-):
+def _fill_chunk(C, X, Yt, metric, scale, f, g, reg, first, last, masks, indptr, ix, cost, plan):
     row = np.empty(g.size if X.shape[0] else 0)
     for i in range(first, last):
         k0, k1 = indptr[i], indptr[i + 1]
         if X.shape[0]:
             _cost_row(X[i], Yt, metric, scale, row)
-            _fill_row(row, g, floor[i], ceiling, f[i], blocks[i], ix[k0:k1], cost[k0:k1])
+            _fill_row(row, masks[i], ix[k0:k1], cost[k0:k1])
         else:
-            _fill_row(C[i], g, floor[i], ceiling, f[i], blocks[i], ix[k0:k1], cost[k0:k1])
+            _fill_row(C[i], masks[i], ix[k0:k1], cost[k0:k1])
         _plan_row(ix[k0:k1], cost[k0:k1], f[i], g, 1.0 / reg, plan[k0:k1])
 
 
@@ -288,16 +292,16 @@ def _fill_chunk(
 def select_serial(C, X, Yt, metric, scale, f, g, reg, floor, ceiling, limit):
     """floor and ceiling are reg times the logarithms."""
     n = f.size
-    blocks = np.empty((n, -(-g.size // _BLOCK)), np.uint8)
+    masks = np.empty((n, -(-g.size // _WORD)), np.uint32)
     indptr = np.zeros(n + 1, np.int64)
-    _count_chunk(C, X, Yt, metric, scale, f, g, floor, ceiling, 0, n, blocks, indptr)
+    _count_chunk(C, X, Yt, metric, scale, f, g, floor, ceiling, 0, n, masks, indptr)
     indptr[:] = np.cumsum(indptr)
     nnz = indptr[n] if indptr[n] <= limit else 0
     indices, cost, plan = np.empty(nnz, np.uint32), np.empty(nnz), np.empty(nnz)
     if nnz:
         _fill_chunk(
-            C, X, Yt, metric, scale, f, g, reg, floor, ceiling, 0, n,
-            blocks, indptr, indices, cost, plan,
+            C, X, Yt, metric, scale, f, g, reg, 0, n,
+            masks, indptr, indices, cost, plan,
         )  # fmt: skip
     return indptr, indices, cost, plan
 
@@ -305,11 +309,11 @@ def select_serial(C, X, Yt, metric, scale, f, g, reg, floor, ceiling, limit):
 @parallel_jit
 def select_parallel(C, X, Yt, metric, scale, f, g, reg, floor, ceiling, limit):
     n = f.size
-    blocks = np.empty((n, -(-g.size // _BLOCK)), np.uint8)
+    masks = np.empty((n, -(-g.size // _WORD)), np.uint32)
     indptr = np.zeros(n + 1, np.int64)
     for k in prange(_CHUNKS):
         first, last = k * n // _CHUNKS, (k + 1) * n // _CHUNKS
-        _count_chunk(C, X, Yt, metric, scale, f, g, floor, ceiling, first, last, blocks, indptr)
+        _count_chunk(C, X, Yt, metric, scale, f, g, floor, ceiling, first, last, masks, indptr)
     indptr[:] = np.cumsum(indptr)
     nnz = indptr[n] if indptr[n] <= limit else 0
     indices, cost, plan = np.empty(nnz, np.uint32), np.empty(nnz), np.empty(nnz)
@@ -317,7 +321,7 @@ def select_parallel(C, X, Yt, metric, scale, f, g, reg, floor, ceiling, limit):
         for k in prange(_CHUNKS):
             first, last = k * n // _CHUNKS, (k + 1) * n // _CHUNKS
             _fill_chunk(
-                C, X, Yt, metric, scale, f, g, reg, floor, ceiling, first, last,
-                blocks, indptr, indices, cost, plan,
+                C, X, Yt, metric, scale, f, g, reg, first, last,
+                masks, indptr, indices, cost, plan,
             )  # fmt: skip
     return indptr, indices, cost, plan

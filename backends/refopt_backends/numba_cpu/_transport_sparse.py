@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import prange
 
-from refopt_backends.numba_cpu._exp import NO_NAN, exp
+from refopt_backends.numba_cpu._machine import NO_NAN, exp
 from refopt_backends.numba_cpu._jit import jit, parallel_jit
 
 _CHUNKS = 16  # as in the passes over all pairs: rows dealt out, sums added in order

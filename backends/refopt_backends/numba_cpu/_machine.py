@@ -1,4 +1,4 @@
-"""exp for whole rows: Numba's own calls a scalar library function per entry."""
+"""Machine-level pieces that Numba lacks: an exp that vectorises, bit counts."""
 
 import math
 
@@ -24,6 +24,26 @@ def _as_double(typing_context, bits):
         return builder.bitcast(args[0], ir.DoubleType())
 
     return types.float64(types.int64), generate
+
+
+@intrinsic
+def lowest_bit(typing_context, word):
+    """Position of the lowest set bit of a uint32 that has one."""
+
+    def generate(context, builder, signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint32(types.uint32), generate
+
+
+@intrinsic
+def count_bits(typing_context, word):
+    """Number of set bits of a uint32."""
+
+    def generate(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.uint32(types.uint32), generate
 
 
 @njit(inline="always", fastmath=NO_NAN)
