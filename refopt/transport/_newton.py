@@ -87,7 +87,7 @@ def semidual_newton(dual, g, stages, options, effort):
             residual = dual.b - point.c
             shift = dual.xp.abs(residual) / radius + 1e-15 * point.c
             S = _matrix(dual, point, shift, target, options)
-            d, ncg = _solve(dual, S, residual, point.err, options, effort)
+            d, ncg = _solve(dual, S, residual, point.err, target, options, effort)
             d = eps * _compress(dual.xp, d)
             new, alpha = _line_search(dual, point, d, target)
             effort.newton += 1
@@ -134,13 +134,14 @@ def _matrix(dual, point, shift, target, options):
     return dual.newton_matrix(point, threshold, shift, target)
 
 
-def _solve(dual, S, residual, err, options, effort):
+def _solve(dual, S, residual, err, target, options, effort):
     """S d = residual, in units of eps; the number of CG iterations."""
     m = dual.m
     if options.linsolve == "dense" or (options.linsolve == "auto" and m <= _DIRECT_SIZE):
         effort.factorisations += 1
         return dual.kernels.newton_dense(S, residual), 0
-    rtol = min(0.1, max(1e-6, 0.1 * math.sqrt(err)))
+    # Superlinear, but no more than the target needs.
+    rtol = min(0.1, max(1e-6, 0.1 * math.sqrt(err), 0.2 * target / err))
     d, ncg, converged = dual.kernels.newton_cg(S, residual, rtol, options.cg_maxiter)
     effort.cg += ncg
     if not converged and options.linsolve == "auto" and m <= _MOST_DENSE:

@@ -260,8 +260,10 @@ def _fill_row(C, masks, indices, cost):
 
 @jit(fastmath=NO_NAN)
 def _plan_row(indices, cost, f, g, inverse_reg, plan):
+    for k in range(plan.size):  # apart: a loop that gathers and stores is not vectorised
+        plan[k] = g[indices[k]] - cost[k]
     for k in range(plan.size):
-        plan[k] = exp((f + g[indices[k]] - cost[k]) * inverse_reg)
+        plan[k] = exp((f + plan[k]) * inverse_reg)
 
 
 @jit

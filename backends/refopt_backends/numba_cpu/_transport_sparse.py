@@ -12,10 +12,18 @@ _CHUNKS = 16  # as in the passes over all pairs: rows dealt out, sums added in o
 
 
 @jit(fastmath=NO_NAN)
-def _exp_entries(e, indices, cost, g, shift, inverse_reg):
+def _gather_exponents(e, indices, cost, g):
+    """e_k = g_j - C_ij. Apart from the exp: a loop that gathers and stores is not vectorised."""
+    for k in range(e.size):
+        e[k] = g[indices[k]] - cost[k]
+
+
+@jit(fastmath=NO_NAN)
+def _exp_scaled(e, shift, inverse_reg):
+    """e <- exp((e - shift)/reg); the sum."""
     s = 0.0
     for k in range(e.size):
-        t = exp((g[indices[k]] - cost[k] - shift) * inverse_reg)
+        t = exp((e[k] - shift) * inverse_reg)
         e[k] = t
         s += t
     return s
@@ -26,13 +34,13 @@ def _entries_rows(indptr, indices, cost, g, a, reg, shift, first, last, f, c, pl
     for i in range(first, last):
         k0, k1 = indptr[i], indptr[i + 1]
         ix, Ci, e = indices[k0:k1], cost[k0:k1], plan[k0:k1]
+        _gather_exponents(e, ix, Ci, g)
         top = shift[i]
-        s = _exp_entries(e, ix, Ci, g, top, 1.0 / reg) if math.isfinite(top) else 0.0
+        s = _exp_scaled(e, top, 1.0 / reg) if math.isfinite(top) else 0.0
         if not 1e-200 < s < 1e200:
-            top = -math.inf
-            for k in range(ix.size):
-                top = max(top, g[ix[k]] - Ci[k])
-            s = _exp_entries(e, ix, Ci, g, top, 1.0 / reg)
+            _gather_exponents(e, ix, Ci, g)
+            top = e.max()
+            s = _exp_scaled(e, top, 1.0 / reg)
         f[i] = reg * (math.log(a[i]) - math.log(s)) - top
         w = a[i] / s
         for k in range(ix.size):
@@ -80,27 +88,31 @@ def newton_rows(indptr, indices, plan, a, b, c, threshold, shift):
     `extra` is a difference and needs the double precision of `plan`.
     """
     n, m = a.size, c.size
-    ip, ix = np.zeros(n + 1, np.int64), np.empty(indices.size, np.uint32)
-    q, W = np.empty(indices.size, np.float32), np.ones(n)
+    # One place more: each entry is written, the count moves on if it is kept.
+    ip, ix = np.zeros(n + 1, np.int64), np.empty(indices.size + 1, np.uint32)
+    q, W = np.empty(indices.size + 1, np.float32), np.ones(n)
     extra, diagonal = c.copy(), np.zeros(m)
+    row = np.empty(m + 1)
     nnz = 0
     for i in range(n):
-        start, Wi, largest = nnz, 0.0, -1
-        top = 0.0
+        start, bound, kept = nnz, threshold * a[i], 0
         for k in range(indptr[i], indptr[i + 1]):
             P, j = plan[k], indices[k]
-            if P > threshold * min(a[i], b[j]):
-                ix[nnz] = j
-                q[nnz] = P / a[i]
-                extra[j] -= P
-                Wi += P
-                if P > top:
-                    top, largest = P, nnz
-                nnz += 1
+            ix[start + kept], row[kept] = j, P
+            kept += P > min(bound, threshold * b[j])
+        Wi, top, largest = 0.0, 0.0, -1
+        for k in range(kept):
+            P = row[k]
+            q[start + k] = P / a[i]
+            extra[ix[start + k]] -= P
+            Wi += P
+            if P > top:
+                top, largest = P, k
+        nnz += kept
         ip[i + 1] = nnz
         if Wi > 0.0:
             W[i] = Wi
-            _row_diagonal(ix[start:nnz], q[start:nnz], largest - start, a[i] / Wi, Wi, diagonal)
+            _row_diagonal(ix[start:nnz], q[start:nnz], largest, Wi, diagonal)
     dropped = 0.0
     for j in range(m):
         extra[j] = max(extra[j], 0.0)
@@ -111,7 +123,7 @@ def newton_rows(indptr, indices, plan, a, b, c, threshold, shift):
 
 
 @jit
-def _row_diagonal(ix, q, largest, scale, W, diagonal):
+def _row_diagonal(ix, q, largest, W, diagonal):
     """Normalise q to sum 1 and add W q_j (1 - q_j), without the subtraction for the largest."""
     s = 0.0
     for k in range(q.size):
@@ -125,72 +137,94 @@ def _row_diagonal(ix, q, largest, scale, W, diagonal):
         diagonal[ix[k]] += W * q[k] * (rest if k == largest else 1.0 - q[k])
 
 
+@jit
+def newton_columns(ip, ix, q, W, m):
+    """The weights W_i q_ij by columns, so that both halves of a product only gather."""
+    jp = np.zeros(m + 1, np.int64)
+    for k in range(ix.size):
+        jp[ix[k] + 1] += 1
+    for j in range(m):
+        jp[j + 1] += jp[j]
+    place = jp[:-1].copy()
+    iy, p = np.empty(ix.size, np.uint32), np.empty(ix.size, np.float32)
+    scale = np.ones(W.size)
+    for i in range(W.size):
+        s = 0.0
+        for k in range(ip[i], ip[i + 1]):
+            t = place[ix[k]]
+            iy[t], p[t] = i, W[i] * q[k]
+            place[ix[k]] = t + 1
+            s += q[k]
+        if s > 0.0:
+            scale[i] = 1.0 / s  # q sums to 1 up to its own rounding
+    return jp, iy, p, scale
+
+
 @jit(fastmath=NO_NAN)
-def _average(q, ix, v):
-    s, total = 0.0, 0.0
+def _gather_sum(q, ix, v):
+    s = 0.0
     for k in range(q.size):
         s += q[k] * v[ix[k]]
-        total += q[k]
-    return s / total
+    return s
+
+
+@jit(fastmath=NO_NAN)
+def _gather_differences(p, iy, average, vj):
+    s = 0.0
+    for k in range(p.size):
+        s += p[k] * (vj - average[iy[k]])
+    return s
 
 
 @jit
-def _newton_product_rows(ip, ix, q, W, v, first, last, out):
-    for i in range(first, last):
-        k0, k1 = ip[i], ip[i + 1]
-        if k1 - k0 > 1:  # a single entry is its own average
-            weights, columns, Wi = q[k0:k1], ix[k0:k1], W[i]
-            average = _average(weights, columns, v)
-            for k in range(weights.size):
-                j = columns[k]
-                out[j] += Wi * weights[k] * (v[j] - average)
-
-
-@jit
-def newton_product_serial(ip, ix, q, W, extra, v):
-    out = extra * v
-    _newton_product_rows(ip, ix, q, W, v, 0, W.size, out)
+def newton_product_serial(ip, ix, q, jp, iy, p, scale, extra, v):
+    average, out = np.empty(scale.size), np.empty(v.size)
+    for i in range(scale.size):
+        average[i] = scale[i] * _gather_sum(q[ip[i] : ip[i + 1]], ix[ip[i] : ip[i + 1]], v)
+    for j in range(v.size):
+        k0, k1 = jp[j], jp[j + 1]
+        out[j] = extra[j] * v[j] + _gather_differences(p[k0:k1], iy[k0:k1], average, v[j])
     return out
 
 
 @parallel_jit
-def newton_product_parallel(ip, ix, q, W, extra, v):
-    n, out = W.size, np.zeros((_CHUNKS, v.size))
-    for k in prange(_CHUNKS):
-        first, last = k * n // _CHUNKS, (k + 1) * n // _CHUNKS
-        _newton_product_rows(ip, ix, q, W, v, first, last, out[k])
-    return extra * v + out.sum(axis=0)
+def newton_product_parallel(ip, ix, q, jp, iy, p, scale, extra, v):
+    average, out = np.empty(scale.size), np.empty(v.size)
+    for i in prange(scale.size):
+        average[i] = scale[i] * _gather_sum(q[ip[i] : ip[i + 1]], ix[ip[i] : ip[i + 1]], v)
+    for j in prange(v.size):
+        k0, k1 = jp[j], jp[j + 1]
+        out[j] = extra[j] * v[j] + _gather_differences(p[k0:k1], iy[k0:k1], average, v[j])
+    return out
 
 
 @jit
-def newton_cg_serial(ip, ix, q, W, extra, diagonal, rhs, rtol, maxiter):
-    """Conjugate gradients as in the reference, without a call per step."""
+def newton_cg_serial(ip, ix, q, jp, iy, p, scale, extra, diagonal, rhs, rtol, maxiter):
+    """Conjugate gradients as in the reference, without a call from Python per step."""
     inverse = 1.0 / diagonal
     x, r = np.zeros(rhs.size), rhs.copy()
     z = inverse * r
-    p = z.copy()
-    Sp = np.empty(rhs.size)
+    d = z.copy()
     rz = np.dot(r, z)
     start = rz
     for iteration in range(maxiter):
         if rz <= rtol * rtol * start:
             return x, iteration, True
-        Sp[:] = extra * p
-        _newton_product_rows(ip, ix, q, W, p, 0, W.size, Sp)
-        curvature = np.dot(p, Sp)
+        Sd = newton_product_serial(ip, ix, q, jp, iy, p, scale, extra, d)
+        curvature = np.dot(d, Sd)
         if not curvature > 0.0:
             return x, iteration, False
         alpha = rz / curvature
         previous = rz
         rz = 0.0
         for j in range(x.size):
-            x[j] += alpha * p[j]
-            r[j] -= alpha * Sp[j]
+            x[j] += alpha * d[j]
+            r[j] -= alpha * Sd[j]
             z[j] = inverse[j] * r[j]
             rz += r[j] * z[j]
         beta = rz / previous
         for j in range(x.size):
-            p[j] = z[j] + beta * p[j]
+            d[j] = z[j] + beta * d[j]
     return x, maxiter, rz <= rtol * rtol * start
 
 

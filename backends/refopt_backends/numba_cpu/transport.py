@@ -35,7 +35,9 @@ class Entries:
 class NewtonMatrix:
     """S v = extra v + sum_i W_i q_i. (v - q_i. v); see the reference."""
 
-    rows: tuple  # indptr, indices, q, W
+    rows: tuple  # indptr, indices, q
+    columns: tuple  # indptr, indices, W_i q_ij, and 1/sum_j q_ij of each row
+    W: np.ndarray
     extra: np.ndarray
     diagonal: np.ndarray
     dropped: float
@@ -105,14 +107,15 @@ def entries_product(entries, v, transpose):
 
 
 def newton_matrix(entries, a, b, c, threshold, shift):
-    *kept, extra, diagonal, dropped = sparse.newton_rows(
+    *rows, W, extra, diagonal, dropped = sparse.newton_rows(
         entries.indptr, entries.indices, entries.plan, a, b, c, threshold, shift
     )
-    return NewtonMatrix(tuple(kept), extra, diagonal, dropped)
+    columns = sparse.newton_columns(*rows, W, c.size)
+    return NewtonMatrix(tuple(rows), columns, W, extra, diagonal, dropped)
 
 
 def newton_product(matrix, v):
-    args = (*matrix.rows, matrix.extra, v)
+    args = (*matrix.rows, *matrix.columns, matrix.extra, v)
     twins = sparse.newton_product_parallel, sparse.newton_product_serial
     return run_parallel(matrix.nnz, *twins, *args)
 
@@ -122,14 +125,14 @@ def newton_cg(matrix, rhs, rtol, maxiter):
         return conjugate_gradients(
             lambda v: newton_product(matrix, v), matrix.diagonal, rhs, rtol, maxiter
         )
-    args = (*matrix.rows, matrix.extra, matrix.diagonal, rhs, rtol, maxiter)
-    return sparse.newton_cg_serial(*args)
+    args = (*matrix.rows, *matrix.columns, matrix.extra, matrix.diagonal)
+    return sparse.newton_cg_serial(*args, rhs, rtol, maxiter)
 
 
 def newton_dense(matrix, rhs):
     from scipy.linalg import lapack  # slow to import, seldom needed
 
-    S = sparse.newton_matrix_dense(*matrix.rows, matrix.extra)
+    S = sparse.newton_matrix_dense(*matrix.rows, matrix.W, matrix.extra)
     nudge = 1e-15 * matrix.diagonal.mean()
     # S.T is Fortran-ordered, as LAPACK wants it; its upper triangle is S's lower.
     factor, failed = lapack.dpotrf(S.T, lower=0, clean=0)
