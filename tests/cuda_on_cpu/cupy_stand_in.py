@@ -3,8 +3,8 @@
 Imported under the name ``cupy`` (see ``harness.py``), so that dispatch takes
 its arrays for CuPy's. It is stricter than CuPy where CuPy is silent: a kernel
 argument of another type than the kernel's parameter, an array that is not
-C-contiguous, a name that CuPy does not have: each of them is an error here and
-a wrong number on a GPU.
+C-contiguous: errors here, wrong numbers on a GPU. What CuPy 14 does not have is
+not here either, as ``__array_namespace__`` of an array or ``clip(x, min=0)``.
 """
 
 import sys
@@ -14,7 +14,7 @@ import numpy as _np
 
 from cuda_on_cpu import compiler as _compiler
 
-__version__ = "14.0.0"
+__version__ = "14.2.0"
 
 # Set by harness.py: where compiled kernels live, and who records the launches.
 _folder = None
@@ -25,15 +25,18 @@ inf nan pi e newaxis finfo iinfo dtype issubdtype promote_types can_cast broadca
 bool_ int8 uint8 int32 int64 uint32 uint64 float32 float64 complex64 complex128
 """
 _FUNCTIONS = """
-abs absolute add all amax amin any arange argmax argmin argsort array_equal atleast_1d bincount
-broadcast_arrays broadcast_to ceil clip column_stack concat concatenate copysign count_nonzero
-cumsum diag diff divide dot einsum equal exp expand_dims expm1 eye flip floor full full_like greater
-greater_equal hypot isfinite isinf isnan less less_equal linspace log log1p logaddexp logical_and
+abs absolute add all amax amin any argmax argmin argpartition argsort array_equal asinh atleast_1d
+bincount broadcast_arrays broadcast_to ceil column_stack concat concatenate copysign count_nonzero
+cumsum cumulative_sum diag diff divide dot einsum equal exp expand_dims expm1 flip floor greater
+greater_equal hypot isfinite isinf isnan less less_equal log log1p logaddexp logical_and
 logical_not logical_or matmul max maximum mean min minimum moveaxis multiply negative nonzero
-not_equal ones ones_like outer permute_dims power prod ravel reciprocal repeat reshape searchsorted
+not_equal outer partition permute_dims power prod ravel reciprocal repeat reshape searchsorted
 sign sort sqrt square squeeze stack std subtract sum swapaxes take take_along_axis tanh tensordot
-tile trace transpose tril triu unique var vdot where zeros zeros_like
+tile trace transpose tril triu unique var vdot where
+arange eye full full_like linspace ones ones_like zeros zeros_like
 """
+# What these functions take in NumPy and not in CuPy.
+_NUMPY_ONLY = {"where", "initial", "stable", "device", "like", "min", "max", "correction", "mode"}
 _METHODS = """
 all any argmax argmin argsort astype clip copy cumsum dot fill flatten max mean min nonzero prod
 ravel repeat reshape sort squeeze std sum swapaxes take trace transpose var view
@@ -64,9 +67,6 @@ class ndarray(_np.lib.mixins.NDArrayOperatorsMixin):
 
     def get(self):
         return self._host.copy()
-
-    def __array_namespace__(self, *, api_version=None):
-        return sys.modules["cupy"]
 
     # -- what an array knows -------------------------------------------------------------
     dtype = property(lambda self: self._host.dtype)
@@ -173,6 +173,8 @@ def _function(name):
     numpys = getattr(_np, name)
 
     def function(*args, **kwargs):
+        if unknown := _NUMPY_ONLY & kwargs.keys():
+            raise TypeError(f"cupy.{name}() got an unexpected keyword argument {unknown}")
         return _call(numpys, *args, **kwargs)
 
     function.__name__ = name
@@ -219,7 +221,11 @@ def result_type(*args):
     return _np.result_type(*(a.dtype if isinstance(a, ndarray) else a for a in args))
 
 
-def astype(a, dtype, *, copy=True):
+def clip(a, a_min, a_max, out=None):  # two positional bounds, unlike NumPy 2
+    return _call(_np.clip, a, a_min, a_max, out=out)
+
+
+def astype(a, dtype, /, *, copy=True):
     return a.astype(dtype, copy=copy)
 
 

@@ -77,6 +77,19 @@ def test_results_stay_on_the_device(cupy):
     assert float(x.sum()) == 15
 
 
+def test_what_numpy_has_and_cupy_has_not_is_missing(cupy):
+    x = cupy.ones(3)
+    for call in (
+        lambda: cupy.clip(x, min=0),
+        lambda: cupy.sum(x, where=x > 0),
+        lambda: cupy.argsort(x, stable=True),
+        lambda: cupy.zeros(3, device="cpu"),
+    ):
+        with pytest.raises(TypeError, match=r"argument"):
+            call()
+    assert not hasattr(x, "__array_namespace__")
+
+
 def test_empty_arrays_are_not_zeros(cupy):
     assert np.isnan(cupy.empty(4).get()).all()
     assert (cupy.empty(4, np.int32).get() == -1).all()
