@@ -52,6 +52,12 @@ _TRANSPORT = (
         "and changes nothing else.",
     ),
     Kernel(
+        "semidual_estimate",
+        "transport",
+        "cost, g (m,), a (n,), reg, f_guess (n,) -> f (n,), c (m,)",
+        "semidual_pass, if faster in single precision where C is float32: to 1e-6 max|C|/reg.",
+    ),
+    Kernel(
         "column_potential",
         "transport",
         "cost, f (n,), b (m,), reg -> g (m,)",

@@ -248,8 +248,8 @@ def _collected(parts, problem, debias):
     if debias and len(parts) == 3:
         # Symmetric potentials are equal up to the gauge: their mean is f = g.
         f, g = (
-            xp.where(mass > 0, p - 0.5 * (q.f + q.g), -math.inf)
-            for p, q, mass in ((f, parts[1], problem.user_a), (g, parts[2], problem.user_b))
+            p - xp.where(xp.isfinite(p), 0.5 * (q.f + q.g), 0.0)
+            for p, q in ((f, parts[1]), (g, parts[2]))
         )
         fun -= 0.5 * (parts[1].fun + parts[2].fun)
     failed = next((p for p in parts if not p.success), cross)

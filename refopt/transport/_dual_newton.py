@@ -16,6 +16,7 @@ from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 _CG_RTOL = 1e-8
 _TRIALS = 30
 _ROUNDING = 1e-14
+_MOST_GROWTH = 300.0  # of log P in one step: beyond, D is hopelessly low and P may overflow
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Dual:
     def newton_direction(self, point, entries, options):
         """[diag(r) P; P' diag(c)] dz = reg (a - r, b - c), P sparse, by CG."""
         xp, n = self.xp, self.a.shape[0]
-        diagonal = xp.concat([point.r, point.c])
+        diagonal = xp.clip(xp.concat([point.r, point.c]), min=1e-300)  # masses may underflow
 
         def product(z):
             u, v = z[:n], z[n:]
@@ -114,14 +115,16 @@ def _backtrack(dual, point, df, dg):
     rounding = _ROUNDING * float(
         xp.sum(dual.a * xp.abs(point.f)) + xp.sum(dual.b * xp.abs(point.g)) + dual.reg
     )
+    growth = (float(xp.max(df)) + float(xp.max(dg))) / dual.reg
     alpha = 1.0
     for _ in range(_TRIALS):
-        new = dual.at(point.f + alpha * df, point.g + alpha * dg)
-        gain = new.fun - point.fun
-        if math.isfinite(new.err) and (
-            gain > rounding or (gain >= -rounding and new.err < point.err)
-        ):
-            return new, alpha
+        if alpha * growth <= _MOST_GROWTH:
+            new = dual.at(point.f + alpha * df, point.g + alpha * dg)
+            gain = new.fun - point.fun
+            if math.isfinite(new.err) and (
+                gain > rounding or (gain >= -rounding and new.err < point.err)
+            ):
+                return new, alpha
         alpha *= 0.5
     return None, 0.0
 

@@ -17,6 +17,7 @@ _ARMIJO = 1e-4
 _TRIALS = 12
 _DIRECT_SIZE = 64  # m x m systems up to here are factorised at once
 _MOST_DENSE = 6000  # and up to here where conjugate gradients give up
+_ROUGH_FROM = 0.03  # marginal error from which single precision will do for the next pass
 _CHECK_SUPPORT = 10  # steps between tests of the forbidden pairs for feasibility
 _PATIENCE = 3  # failed steps at rounding level before the run counts as stalled
 
@@ -75,9 +76,9 @@ def semidual_newton(dual, g, stages, options, effort):
     yield _iterate(dual, point, stages, "start")
     for eps, target in stages:
         if point.eps != eps:
-            point = dual.at(point.g, eps, target, f_guess=point.f)
+            point = dual.at(point.g, eps, target, f_guess=point.f, rough=True)
         for _ in range(options.warmup if point.err > target else 0):
-            point = dual.at(dual.sinkhorn_step(point), eps, target, f_guess=point.f)
+            point = dual.at(dual.sinkhorn_step(point), eps, target, point.f, _rough(point))
             effort.sinkhorn += 1
             yield _iterate(dual, point, stages, "sinkhorn")
         radius, failures = _FIRST_RADIUS, 0
@@ -122,6 +123,11 @@ def _iterate(dual, point, stages, kind, alpha=1.0, nnz=0, dropped=0.0, ncg=0):
     }
     final = point.eps == stages[-1][0]
     return Iterate(point, dual.value(point), point.err, record, final)
+
+
+def _rough(point):
+    """Whether the next error will probably be large."""
+    return point.err > _ROUGH_FROM
 
 
 def _matrix(dual, point, shift, target, options):
@@ -175,7 +181,7 @@ def _line_search(dual, point, d, target):
     rounding = 1e-13 * float(xp.sum(dual.a * xp.abs(point.f)) + xp.sum(dual.b * xp.abs(point.g)))
     alpha = 1.0
     for trial in range(_TRIALS if math.isfinite(slope) else 0):
-        new = dual.at(point.g + alpha * d, point.eps, target, f_guess=point.f)
+        new = dual.at(point.g + alpha * d, point.eps, target, point.f, _rough(point))
         gain = new.fun - point.fun
         if math.isfinite(new.err) and (
             gain >= _ARMIJO * alpha * slope or (abs(gain) <= rounding and new.err < point.err)

@@ -208,7 +208,7 @@ def round_to_polytope(P, a, b):
 
 def _shrink(xp, marginal, mass):
     """min(1, mass/marginal)."""
-    return xp.where(marginal > mass, mass / xp.where(marginal > 0, marginal, 1.0), 1.0)
+    return xp.where(marginal > mass, mass / xp.where(marginal > mass, marginal, 1.0), 1.0)
 
 
 def rounded_value(res):

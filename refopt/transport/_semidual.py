@@ -22,6 +22,12 @@ _MAX_ENTRIES = 20_000_000  # of a lazy cost, whose user counts on little memory
 _SAMPLED_ROWS = 12
 _UNDERFLOW = 1e-280
 
+# While the error is large, passes over a stored cost are made in single
+# precision, if eps is not too small beside the cost and the copy not too large.
+_SINGLE_EPS = 2e-4
+_SINGLE_ENTRIES = 100_000_000
+_ROUGH_ERROR = 1e-3
+
 
 @dataclass(frozen=True)
 class Point:
@@ -58,6 +64,8 @@ class SemiDual:
         lazy = len(self.cost) > 1
         self.most_entries = min(self.n * self.m, _MAX_ENTRIES) if lazy else self.n * self.m
         self.log_b = self.xp.log(self.b)
+        self.estimate_from = math.inf if lazy else _SINGLE_EPS * problem.cost.magnitude
+        self._single_cost = None
         self.npasses = 0  # over all pairs
         self._kept = None
         rows = np.unique(np.linspace(0, self.n - 1, min(self.n, _SAMPLED_ROWS)).astype(int))
@@ -68,7 +76,7 @@ class SemiDual:
             self.xp.log(self.a)[self._sample][:, None], self.log_b[None, :]
         )
 
-    def at(self, g, eps, target, f_guess=None):
+    def at(self, g, eps, target, f_guess=None, rough=False):
         """Evaluate at g.
 
         Parameters
@@ -80,6 +88,8 @@ class SemiDual:
             the kept entries leaves out is at most a hundredth of it.
         f_guess : array, shape (n,), optional
             Near f(g).
+        rough : bool
+            A large error is expected, so that single precision may do.
 
         Returns
         -------
@@ -91,9 +101,23 @@ class SemiDual:
             if float(self.xp.min(c)) > 0:
                 return self._point(g, f, c, eps, entries)
         self._kept = None
+        if rough and f_guess is not None and eps >= self.estimate_from and self.single_cost:
+            f, c = self.kernels.semidual_estimate(self.single_cost, g, self.a, eps, f_guess)
+            self.npasses += 1
+            point = self._point(g, f, c, eps, None)
+            if point.err > _ROUGH_ERROR:
+                return point
+            f_guess = f
         f, c = self.kernels.semidual_pass(self.cost, g, self.a, eps, f_guess)
         self.npasses += 1
         return self._point(g, f, c, eps, None)
+
+    @property
+    def single_cost(self):
+        """The cost as kernels take it, in float32; None for a very large one."""
+        if self._single_cost is None and self.n * self.m <= _SINGLE_ENTRIES:
+            self._single_cost = (self.xp.astype(self.cost[0], self.xp.float32),)
+        return self._single_cost
 
     def _point(self, g, f, c, eps, entries):
         fun = float(self.xp.sum(self.a * f) + self.xp.sum(self.b * g))

@@ -140,6 +140,10 @@ class MatrixCost:
     def spread(self):
         return self.highest - self.lowest
 
+    @property
+    def magnitude(self):
+        return max(abs(self.lowest), abs(self.highest))
+
     def take(self, rows, columns):
         """The cost between some rows and columns (index arrays, or None for all)."""
         xp, C, allowed = self.xp, self.C, self.allowed

@@ -31,6 +31,15 @@ def _cost_cases(xp, cost, g, a, b, reg, u, v, V, guess):
     yield Case("semidual_pass", lambda k: (cost, g, a, reg))
     yield Case("semidual_pass", lambda k: (cost, g, a, reg, guess))
 
+    single = (xp.astype(cost[0], xp.float32),) if len(cost) == 1 else cost
+    yield Case("semidual_estimate", lambda k: (single, g, a, reg, guess), None, 1e-3)
+    yield Case(
+        "semidual_estimate",
+        lambda k: (single, g, a, reg, k.semidual_pass(cost, g, a, reg)[0]),
+        None,
+        1e-3,
+    )
+
     def potentials(k):
         return k.semidual_pass(cost, g, a, reg)[0]
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numba import prange
 
-from refopt_backends.numba_cpu._machine import NO_NAN, count_bits, exp, lowest_bit
 from refopt_backends.numba_cpu._jit import jit, parallel_jit
+from refopt_backends.numba_cpu._machine import NO_NAN, count_bits, exp, exp_single, lowest_bit
 
 # Rows are dealt to this many chunks, each with its own column sums, which are
 # added in order: the result does not depend on the number of threads.
@@ -102,6 +102,47 @@ def semidual_parallel(C, X, Yt, metric, scale, g, a, reg, shift):
     for k in prange(_CHUNKS):
         first, last = k * n // _CHUNKS, (k + 1) * n // _CHUNKS
         _semidual_rows(C, X, Yt, metric, scale, g, a, reg, shift, first, last, f, c[k])
+    return f, c.sum(axis=0)
+
+
+@jit(fastmath=NO_NAN)
+def _exp_row_single(e, C, g, shift, inverse_reg):
+    """_exp_row with all arguments in float32."""
+    s = np.float32(0.0)
+    for j in range(e.size):
+        t = exp_single((g[j] - C[j] - shift) * inverse_reg)
+        e[j] = t
+        s += t
+    return s
+
+
+@jit
+def _estimate_rows(C, g, a, reg, shift, first, last, f, c):
+    """_semidual_rows in float32; a row whose guess is no good gives NaN."""
+    e = np.empty(g.size, np.float32)
+    for i in range(first, last):
+        s = _exp_row_single(e, C[i], g, np.float32(shift[i]), np.float32(1.0 / reg))
+        if not 1e-20 < s < 1e30:
+            f[i] = np.nan
+            return
+        f[i] = reg * (math.log(a[i]) - math.log(s)) - np.float32(shift[i])
+        _add_multiple(c, np.float32(a[i] / s), e)
+
+
+@jit
+def estimate_serial(C, g, a, reg, shift):
+    f, c = np.empty(a.size), np.zeros(g.size, np.float32)
+    _estimate_rows(C, g, a, reg, shift, 0, a.size, f, c)
+    return f, c
+
+
+@parallel_jit
+def estimate_parallel(C, g, a, reg, shift):
+    n = a.size
+    f, c = np.empty(n), np.zeros((_CHUNKS, g.size), np.float32)
+    for k in prange(_CHUNKS):
+        first, last = k * n // _CHUNKS, (k + 1) * n // _CHUNKS
+        _estimate_rows(C, g, a, reg, shift, first, last, f, c[k])
     return f, c.sum(axis=0)
 
 

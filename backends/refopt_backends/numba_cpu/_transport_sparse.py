@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numba import prange
 
-from refopt_backends.numba_cpu._machine import NO_NAN, exp
 from refopt_backends.numba_cpu._jit import jit, parallel_jit
+from refopt_backends.numba_cpu._machine import NO_NAN, exp
 
 _CHUNKS = 16  # as in the passes over all pairs: rows dealt out, sums added in order
 
@@ -119,7 +119,7 @@ def newton_rows(indptr, indices, plan, a, b, c, threshold, shift):
         dropped += extra[j]
         extra[j] += shift[j]
         diagonal[j] += extra[j]
-    return ip, ix[:nnz].copy(), q[:nnz].copy(), W, extra, diagonal, dropped
+    return ip, ix[:nnz], q[:nnz], W, extra, diagonal, dropped
 
 
 @jit

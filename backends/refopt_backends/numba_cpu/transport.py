@@ -66,6 +66,17 @@ def semidual_pass(cost, g, a, reg, f_guess=None):
     return run_parallel(_work(cost), rows.semidual_parallel, rows.semidual_serial, *args)
 
 
+def semidual_estimate(cost, g, a, reg, f_guess):
+    if len(cost) == 1 and cost[0].dtype == np.float32:
+        shift = reg * np.log(a) - f_guess
+        args = (cost[0], g.astype(np.float32), a, reg, shift)
+        f, c = run_parallel(_work(cost), rows.estimate_parallel, rows.estimate_serial, *args)
+        # Beyond single precision's range, or a bad guess: the exact pass.
+        if np.isfinite(f.sum()) and c.min() > 1e-30:
+            return f, c.astype(np.float64)
+    return semidual_pass(cost, g, a, reg, f_guess)
+
+
 def column_potential(cost, f, b, reg):
     return rows.column_potential_serial(*_unpacked(cost), f, np.log(b), reg)
 

@@ -110,6 +110,11 @@ def semidual_pass(cost, g, a, reg, f_guess=None):
     return xp.concat(f), c
 
 
+def semidual_estimate(cost, g, a, reg, f_guess):
+    """semidual_pass; a backend may compute it in single precision where C is float32."""
+    return semidual_pass(cost, g, a, reg, f_guess)
+
+
 def column_potential(cost, f, b, reg):
     """g_j = reg (log b_j - LSE_i((f_i - C_ij)/reg))."""
     xp = _namespace(f)
