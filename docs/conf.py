@@ -43,6 +43,8 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
 }
 
+# Formulas are set by MathJax in the reader's browser. For reading without a network,
+# build with -D mathjax_path=PATH/tex-mml-chtml.js of a copy of MathJax.
 html_theme = "pydata_sphinx_theme"
 html_title = f"refopt {release}"
 html_static_path = ["_static"]

@@ -28,10 +28,8 @@ print(C)
 
 res = refopt.sinkhorn_newton(C, reg=1e-3)
 print(res.message)
-print(
-    f"{res.nnewton} Newton steps, {res.nsinkhorn} Sinkhorn iterations, {res.nfev} passes over "
-    f"{X.shape[0] * Y.shape[0]:,} pairs"
-)
+print(f"{res.nnewton} Newton steps, {res.nsinkhorn} Sinkhorn iterations")
+print(f"{res.nfev} passes over {X.shape[0] * Y.shape[0]:,} pairs")
 
 # %%
 # Barycentric projection, both ways
@@ -46,8 +44,8 @@ forest_in_sunset = m * refopt.plan_matvec(res, X, transpose=True)
 pictures = {
     "sunset": sunset,
     "forest": forest,
-    "sunset, colours of the forest": sunset_in_forest.reshape(sunset.shape),
-    "forest, colours of the sunset": forest_in_sunset.reshape(forest.shape),
+    "sunset, forest colours": sunset_in_forest.reshape(sunset.shape),
+    "forest, sunset colours": forest_in_sunset.reshape(forest.shape),
 }
 figure, axes = plt.subplots(2, 2, figsize=(8, 6.4), layout="constrained")
 for ax, (title, picture) in zip(axes.flat, pictures.items(), strict=True):
@@ -59,9 +57,9 @@ plt.show()
 # %%
 # What regularisation does to colours
 # -----------------------------------
-# The larger `reg`, the more pairs share the mass, and the closer is every mean
-# to the mean of all: the palette shrinks to grey. Each solution starts from the one
-# before: ``x0`` takes the ``x`` of an earlier result, also of another `reg`.
+# The larger ``reg``, the more pairs share the mass, and the closer is every mean
+# to the mean of all: the palette shrinks to one colour. Each solution starts from the
+# one before: ``x0`` takes the ``x`` of an earlier result, also of another ``reg``.
 
 figure, axes = plt.subplots(1, 4, figsize=(10, 2.9), layout="constrained")
 start = None
@@ -74,5 +72,5 @@ for ax, reg in zip(axes, [1.0, 1e-1, 1e-2, 1e-3], strict=True):
     ax.set_xlabel(f"cost {res.cost:.4f}\n{res.nfev} passes")
     ax.set_xticks([])
     ax.set_yticks([])
-    print(f"reg = {reg:5g}: cost {res.cost:.6f}, spread of the palette {colours.std(0).mean():.3f}")
+    print(f"reg {reg:5g}: cost {res.cost:.6f}, deviation of colours {colours.std(0).mean():.3f}")
 plt.show()
