@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from refopt import _validate
+from refopt._namespace import HoldsNamespace
 from refopt.transport.costs import MatrixCost, PointCloudCost, as_cost
 from refopt_backends import resolve
 
@@ -16,7 +17,7 @@ SMALL = 64 * 64
 _MASS_RTOL = {"float64": 1e-8, "float32": 1e-5}
 
 
-class TransportProblem:
+class TransportProblem(HoldsNamespace):
     """min <P, C> - reg H(P) with P1 = a, P'1 = b, as solved: masses 1, none zero.
 
     The solvers work on `cost`, `a`, `b`, where rows and columns without mass

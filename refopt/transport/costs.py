@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from refopt import _validate
+from refopt._namespace import HoldsNamespace
 from refopt_backends import resolve
 from refopt_backends.reference.transport import cost_rows
 
@@ -116,7 +117,7 @@ class PointCloudCost:
         return f"PointCloudCost({n} x {m}, d={self.X.shape[1]}, {self.metric!r}, {self.scale:g})"
 
 
-class MatrixCost:
+class MatrixCost(HoldsNamespace):
     """A stored cost matrix, checked. +inf entries are forbidden pairs."""
 
     def __init__(self, xp, C, lowest, highest, allowed=None):
@@ -166,7 +167,7 @@ class MatrixCost:
         return MatrixCost(self.xp, C, self.lowest, self.highest, self.allowed)
 
 
-class LazyCost:
+class LazyCost(HoldsNamespace):
     """A point cloud as the solvers see it."""
 
     allowed = None
