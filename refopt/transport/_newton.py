@@ -10,10 +10,11 @@ from refopt._driver import Iterate
 # ends at a marginal error of _STAGE_TARGET, the last one at tol/2.
 _START = 0.05
 _STAGE_TARGET = 0.05
-_RATIO = 3.0
+_RATIO = 2.5
 
 _FIRST_RADIUS, _LEAST_RADIUS, _MOST_RADIUS = 30.0, 0.5, 1e8
 _ARMIJO = 1e-4
+_STAGNATION, _CARE = 0.5, 0.05
 _TRIALS = 12
 _DIRECT_SIZE = 64  # m x m systems up to here are factorised at once
 _MOST_DENSE = 6000  # and up to here where conjugate gradients give up
@@ -81,14 +82,14 @@ def semidual_newton(dual, g, stages, options, effort):
             point = dual.at(dual.sinkhorn_step(point), eps, target, point.f, _rough(point))
             effort.sinkhorn += 1
             yield _iterate(dual, point, stages, "sinkhorn")
-        radius, failures = _FIRST_RADIUS, 0
+        radius, care, failures = _FIRST_RADIUS, 1.0, 0
         while point.err > target:
             # The shift |r|/radius bounds the step: S is an M-matrix, so the
             # maximum principle gives |d|_inf <= radius.
             residual = dual.b - point.c
             shift = dual.xp.abs(residual) / radius + 1e-15 * point.c
             S = _matrix(dual, point, shift, target, options)
-            d, ncg = _solve(dual, S, residual, point.err, target, options, effort)
+            d, ncg = _solve(dual, S, residual, care * _forcing(point.err, target), options, effort)
             d = eps * _compress(dual.xp, d)
             new, alpha = _line_search(dual, point, d, target)
             effort.newton += 1
@@ -101,6 +102,9 @@ def semidual_newton(dual, g, stages, options, effort):
                 new = dual.at(dual.sinkhorn_step(point), eps, target, f_guess=point.f)
                 effort.sinkhorn += 1
                 failures = failures + 1 if new.err >= point.err else 0
+            # A small residual in the norm of CG can still be the whole error.
+            stagnant = alpha == 1.0 and new.err > _STAGNATION * point.err
+            care = max(_CARE * care, 1e-6) if stagnant else 1.0
             point = new
             yield _iterate(dual, point, stages, "newton", **step)
             if failures >= _PATIENCE:
@@ -140,14 +144,17 @@ def _matrix(dual, point, shift, target, options):
     return dual.newton_matrix(point, threshold, shift, target)
 
 
-def _solve(dual, S, residual, err, target, options, effort):
+def _forcing(err, target):
+    """Relative residual of a Newton system: superlinear, but no more than the target needs."""
+    return min(0.1, max(1e-6, 0.1 * math.sqrt(err), 0.2 * target / err))
+
+
+def _solve(dual, S, residual, rtol, options, effort):
     """S d = residual, in units of eps; the number of CG iterations."""
     m = dual.m
     if options.linsolve == "dense" or (options.linsolve == "auto" and m <= _DIRECT_SIZE):
         effort.factorisations += 1
         return dual.kernels.newton_dense(S, residual), 0
-    # Superlinear, but no more than the target needs.
-    rtol = min(0.1, max(1e-6, 0.1 * math.sqrt(err), 0.2 * target / err))
     d, ncg, converged = dual.kernels.newton_cg(S, residual, rtol, options.cg_maxiter)
     effort.cg += ncg
     if not converged and options.linsolve == "auto" and m <= _MOST_DENSE:

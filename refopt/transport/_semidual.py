@@ -15,7 +15,7 @@ from refopt.transport._sparsify import entry_count, largest_entries
 
 # The kept entries of a plan are used for passes up to this share of all pairs;
 # beyond it a pass over all is as cheap.
-_DENSITY = 0.12
+_DENSITY = 0.2
 _WANTED_DENSITY = 0.05
 _SLACK = 4.0  # margin, in units of eps, for the way g will go
 _MAX_ENTRIES = 20_000_000  # of a lazy cost, whose user counts on little memory

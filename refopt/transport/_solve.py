@@ -66,7 +66,7 @@ def sinkhorn(
         Start, as ``x`` of an earlier result. Its g part is used; the iteration
         then starts at `reg` itself.
     eps_scaling : {"auto", None} or float, optional
-        Begin with a larger regularisation and divide it by this ratio (3 for
+        Begin with a larger regularisation and divide it by this ratio (2.5 for
         "auto") down to `reg`.
     check_every : int, optional
         Serve callback, display and clock every so many iterations.
@@ -224,7 +224,7 @@ def sinkhorn_newton(
         Largest number of conjugate gradient steps in one system.
     eps_scaling : {"auto", None} or float, optional
         Begin with the regularisation ``0.05 * (max C - min C)`` and divide it
-        by this ratio (3 for "auto") down to `reg`.
+        by this ratio (2.5 for "auto") down to `reg`.
     prior : array_like, shape (n, m), optional
         Replace ``-H(P)`` by ``KL(P | prior)``. Zero forbids a pair. Forms the
         cost ``C - reg log(prior)``.

@@ -1,0 +1,161 @@
+"""What is installed here, and compiling it ahead of time."""
+
+import os
+import platform
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+import refopt
+import refopt_backends
+from refopt import _validate
+from refopt_backends import available_backends, resolve
+
+# Import name -> the distributions that may bring it.
+_LIBRARIES = {
+    "numpy": ("numpy",),
+    "scipy": ("scipy",),
+    "numba": ("numba",),
+    "cupy": ("cupy-cuda13x", "cupy-cuda12x", "cupy"),
+    "array-api-compat": ("array-api-compat",),
+}
+
+
+def show_versions(file=None):
+    """Print what a bug report should contain.
+
+    Versions of Python, refopt and the array libraries, the platform, the
+    processors that this process may use, the thread settings of its
+    environment and the backends. Nothing is imported to find out.
+
+    Parameters
+    ----------
+    file : text stream, optional
+        Where to print; standard output by default.
+
+    Examples
+    --------
+    >>> import refopt
+    >>> refopt.show_versions()  # doctest: +ELLIPSIS
+    Python            3...
+    """
+    for name, value in _facts().items():
+        print(f"{name:<17} {value}", file=file)
+
+
+def _facts():
+    facts = {
+        "Python": f"{platform.python_version()} ({platform.python_implementation()})",
+        "refopt": f"{refopt.__version__} in {Path(refopt.__file__).parent}",
+        "refopt_backends": (
+            f"{refopt_backends.__version__} in {Path(refopt_backends.__file__).parent}"
+        ),
+    }
+    facts |= {name: _installed(names) for name, names in _LIBRARIES.items()}
+    facts["platform"] = f"{platform.platform()}, {platform.machine()}"
+    facts["processors"] = _processors()
+    facts["backends"] = ", ".join(available_backends())
+    return facts
+
+
+def _installed(distributions):
+    found = []
+    for name in distributions:
+        try:
+            found.append(version(name) + (f" ({name})" if len(distributions) > 1 else ""))
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found) or "not installed"
+
+
+def _processors():
+    """Count of processors, and what limits the threads on them."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    limits = [f"{k}={os.environ[k]}" for k in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
+              if k in os.environ]  # fmt: skip
+    numba = sys.modules.get("numba")
+    if numba is not None:
+        limits.append(f"numba uses {numba.get_num_threads()} threads")
+    return ", ".join([str(usable), *limits])
+
+
+def warmup(backend=None, families=None):
+    """Compile the kernels of a backend now rather than at the first calls.
+
+    Solves small problems through the public functions, in every combination
+    that makes a kernel of its own: double and single precision costs, stored
+    and point clouds, small enough for one thread and large enough for all.
+    Compiled kernels are kept on disk, so that this is slow once only.
+
+    Parameters
+    ----------
+    backend : str, optional
+        As everywhere; by default that of the innermost `use_backend`, else the
+        compiled kernels for NumPy arrays.
+    families : sequence of str, optional
+        Which families of problems, of "transport"; by default all.
+
+    Returns
+    -------
+    float
+        Seconds taken.
+
+    Raises
+    ------
+    ValueError
+        The backend or a family is unknown.
+    ImportError
+        The backend's library is not installed.
+
+    Examples
+    --------
+    >>> import refopt
+    >>> refopt.warmup("numpy") < 60  # has nothing to compile
+    True
+    """
+    families = tuple(_FAMILIES) if families is None else families
+    families = (families,) if isinstance(families, str) else families
+    for family in families:
+        _validate.choice(family, "families", tuple(_FAMILIES))
+    xp, kernels = resolve(backend=backend)
+    began = time.perf_counter()
+    for family in families:
+        _FAMILIES[family](xp, kernels.name)
+    return time.perf_counter() - began
+
+
+# Pairs of sizes: below and above the work from which kernels use all threads.
+_SIZES = ((30, 20), (340, 300))
+
+
+def _warm_transport(xp, backend):
+    rng = np.random.default_rng(0)
+    for n, m in _SIZES:
+        X, Y = xp.asarray(rng.random((n, 2))), xp.asarray(rng.random((m, 2)))
+        points = refopt.PointCloudCost(X, Y)
+        C = points.toarray()
+        for cost in (C, xp.astype(C, xp.float32), points):
+            _solve_transport(xp, cost, backend)
+        refopt.sinkhorn_divergence(X, Y, reg=0.1, backend=backend)
+
+
+def _solve_transport(xp, cost, backend):
+    """Once through everything that can be done with one cost."""
+    n, m = cost.shape
+    options = {"reg": 0.1, "backend": backend}
+    refopt.sinkhorn(cost, maxiter=3, **options)
+    refopt.sinkhorn_newton(cost, maxiter=3, preset="paper", **options)
+    refopt.sinkhorn_newton(cost, linsolve="dense", **options)
+    res = refopt.sinkhorn_newton(cost, linsolve="cg", **options)
+    refopt.marginal_error(res.f, res.g, cost, None, None, res.reg, backend=backend)
+    refopt.transport_plan(res)
+    refopt.transport_plan(res, sparse=True)
+    refopt.plan_matvec(res, xp.ones(m))
+    refopt.plan_matvec(res, xp.ones(n), transpose=True)
+    assert res.gap < 1  # computing it uses kernels of its own
+
+
+_FAMILIES = {"transport": _warm_transport}
