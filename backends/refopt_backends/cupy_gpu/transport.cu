@@ -21,6 +21,7 @@
 
 #define FULL_WARP 0xffffffffu
 #define LOWEST (-1.7976931348623157e308)  // -inf would turn "nothing yet" into inf - inf
+#define LOWEST_SINGLE (-3.4028234e38f)
 #define BIGGEST_EXPONENT 700.0            // instead of an overflow
 #define UNDERFLOW (-745.2)                // below, exp is exactly 0
 #define NEGLIGIBLE 50.0                   // e^-50 beside a sum >= 1
@@ -49,6 +50,13 @@ __device__ static double block_sum(double value, double* scratch) {
 __device__ static void add_term(double z, double per_reg, double* top, double* sum) {
     const double rise = z - *top, exponent = fabs(rise) * per_reg;
     const double e = exponent < NEGLIGIBLE ? exp(-exponent) : 0;
+    *sum = rise > 0 ? *sum * e + 1 : *sum + e;
+    *top = rise > 0 ? z : *top;
+}
+
+__device__ static void add_term(float z, float per_reg, float* top, float* sum) {
+    const float rise = z - *top, exponent = fabsf(rise) * per_reg;
+    const float e = exponent < (float)NEGLIGIBLE ? expf(-exponent) : 0;
     *sum = rise > 0 ? *sum * e + 1 : *sum + e;
     *top = rise > 0 ? z : *top;
 }
@@ -123,15 +131,11 @@ __device__ static const double* stage(const double* points, int count, int d, in
 
 // --- softmax over rows or columns -----------------------------------------------
 
-// One block per row. Shared memory: two doubles per warp.
-extern "C" __global__ void dense_rows(const REAL* C, const double* g, const double* a, int m, double reg,
-                                      double* f, double* tops, double* factors) {
-    SHARED(double, pairs);
-    const int i = blockIdx.x;
-    const REAL* row = C + (long long)i * m;
+// The pair of a whole block, from those of its threads, to what is kept of a row.
+// `pairs` is shared memory, two doubles per warp.
+__device__ static void finish_row(double top, double sum, double mass, double reg, double* pairs,
+                                  double* f, double* row_top, double* factor) {
     const double per_reg = 1 / reg;
-    double top = LOWEST, sum = 0;
-    for (int j = threadIdx.x; j < m; j += blockDim.x) add_term(g[j] - row[j], per_reg, &top, &sum);
     warp_pair(per_reg, &top, &sum);
     if (threadIdx.x % 32 == 0) {
         pairs[threadIdx.x / 32 * 2] = top;
@@ -140,10 +144,33 @@ extern "C" __global__ void dense_rows(const REAL* C, const double* g, const doub
     __syncthreads();
     if (threadIdx.x == 0) {
         for (int w = 1; w < (int)blockDim.x / 32; ++w) add_pair(pairs[2 * w], pairs[2 * w + 1], per_reg, &top, &sum);
-        f[i] = potential(a[i], top, sum, reg);
-        tops[i] = top;
-        factors[i] = plan_factor(a[i], sum);
+        *f = potential(mass, top, sum, reg);
+        *row_top = top;
+        *factor = plan_factor(mass, sum);
     }
+}
+
+// One block per row. Shared memory: two doubles per warp.
+extern "C" __global__ void dense_rows(const REAL* C, const double* g, const double* a, int m, double reg,
+                                      double* f, double* tops, double* factors) {
+    SHARED(double, pairs);
+    const int i = blockIdx.x;
+    const REAL* row = C + (long long)i * m;
+    double top = LOWEST, sum = 0;
+    for (int j = threadIdx.x; j < m; j += blockDim.x) add_term(g[j] - row[j], 1 / reg, &top, &sum);
+    finish_row(top, sum, a[i], reg, pairs, f + i, tops + i, factors + i);
+}
+
+// The same in single precision: cheap where a GPU has few double units.
+extern "C" __global__ void estimate_rows(const float* C, const float* g, const double* a, int m, double reg,
+                                         double* f, double* tops, double* factors) {
+    SHARED(double, pairs);
+    const int i = blockIdx.x;
+    const float* row = C + (long long)i * m;
+    const float per_reg = (float)(1 / reg);
+    float top = LOWEST_SINGLE, sum = 0;
+    for (int j = threadIdx.x; j < m; j += blockDim.x) add_term(g[j] - row[j], per_reg, &top, &sum);
+    finish_row(top, sum, a[i], reg, pairs, f + i, tops + i, factors + i);
 }
 
 // One thread per column, one grid row per piece of the rows: partial pairs.
@@ -207,6 +234,21 @@ extern "C" __global__ void dense_sums(const REAL* C, const double* g, const doub
     double sum = 0;
     for (int i = first; i < last; ++i)
         sum += factors[i] * bounded_exp((g[j] - C[(long long)i * m + j] - tops[i]) * per_reg);
+    part[(long long)blockIdx.y * m + j] = sum;
+}
+
+// The same in single precision.
+extern "C" __global__ void estimate_sums(const float* C, const float* g, const double* tops, const double* factors,
+                                         int n, int m, double reg, int piece, double* part) {
+    const int j = blockIdx.x * blockDim.x + threadIdx.x;
+    if (j >= m) return;
+    const int first = blockIdx.y * piece, last = min(first + piece, n);
+    const float per_reg = (float)(1 / reg);
+    float sum = 0;
+    for (int i = first; i < last; ++i) {
+        const float exponent = (g[j] - C[(long long)i * m + j] - (float)tops[i]) * per_reg;
+        sum += (float)factors[i] * expf(exponent);
+    }
     part[(long long)blockIdx.y * m + j] = sum;
 }
 

@@ -30,14 +30,19 @@ STORED = 3  # in place of a metric
 def semidual_pass(cost, g, a, reg, f_guess=None):
     # f_guess would save nothing here: the largest exponent of a row comes free
     # with its sum.
-    n, m, block = a.size, g.size, _block(g)
     if len(cost) == 1:
-        f, tops, factors = cupy.empty(n), cupy.empty(n), cupy.empty(n)
-        args = (*cost, g, a, m, reg, f, tops, factors)
-        _launch("dense_rows", n, args, cost[0].dtype, shared_mem=block // 32 * 16)
+        f, tops, factors = _dense_softmax(cost, g, a, reg)
     else:
         f, tops, factors = _points_softmax(cost, g, a, reg)
     return f, _column_sums(cost, g, tops, factors, reg)
+
+
+def semidual_estimate(cost, g, a, reg, f_guess):
+    if len(cost) > 1 or cost[0].dtype != np.float32:
+        return semidual_pass(cost, g, a, reg)
+    g = g.astype(np.float32)
+    f, tops, factors = _dense_softmax(cost, g, a, reg, single=True)
+    return f, _column_sums(cost, g, tops, factors, reg, single=True)
 
 
 def column_potential(cost, f, b, reg):
@@ -85,6 +90,18 @@ def _plan_block(real, flat, f, g, reg, first, rows):
     return P
 
 
+def _dense_softmax(cost, g, a, reg, single=False):
+    """Potential, top and factor of each row."""
+    n, m = a.size, g.size
+    f, tops, factors = cupy.empty(n), cupy.empty(n), cupy.empty(n)
+    args = (*cost, g, a, m, reg, f, tops, factors)
+    if single:
+        _launch("estimate_rows", n, args, shared_mem=2 * _per_warp(a))
+    else:
+        _launch("dense_rows", n, args, cost[0].dtype, shared_mem=2 * _per_warp(a))
+    return f, tops, factors
+
+
 def _points_softmax(cost, g, a, reg):
     """Potential, top and factor of each of the first points, over all of the second."""
     X, Y, *form = cost
@@ -105,7 +122,7 @@ def _finish_pairs(part, a, reg):
     return f, tops, factors
 
 
-def _column_sums(cost, g, tops, factors, reg):
+def _column_sums(cost, g, tops, factors, reg, single=False):
     """``c_j = sum_i factors_i exp((g_j - C_ij - tops_i)/reg)``."""
     n, m, block = tops.size, g.size, _block(g)
     pieces, piece = _split(n, m, block)
@@ -113,7 +130,10 @@ def _column_sums(cost, g, tops, factors, reg):
     grid = (_blocks(m, block), pieces)
     if len(cost) == 1:
         args = (*cost, g, tops, factors, n, m, reg, piece, part)
-        _launch("dense_sums", grid, args, cost[0].dtype)
+        if single:
+            _launch("estimate_sums", grid, args)
+        else:
+            _launch("dense_sums", grid, args, cost[0].dtype)
     else:
         X, Y, *form = cost
         d = X.shape[1]
