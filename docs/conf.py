@@ -49,6 +49,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"refopt {release}"
 html_static_path = ["_static"]
 html_css_files = ["refopt.css"]
+html_sidebars = {"index": [], "benchmarks": []}
 html_show_sourcelink = False
 html_theme_options = {
     "navigation_with_keys": False,

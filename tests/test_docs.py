@@ -107,3 +107,12 @@ def test_the_api_page_lists_every_public_name():
         if name not in listed and name not in ("__version__", "problems", "transport")
     }
     assert not missing
+
+
+def test_the_theory_page_states_the_constants_of_the_code():
+    from refopt.transport import _newton
+
+    page = (ROOT / "docs/theory/transport.md").read_text(encoding="utf-8")
+    stated = re.findall(r"^\| `(_[A-Z_]+)` \| (\S+) \|", page, re.MULTILINE)
+    assert stated
+    assert {k: float(v) for k, v in stated} == {k: getattr(_newton, k) for k, _ in stated}

@@ -37,7 +37,8 @@ print(f"transport cost {res.cost:.8f}, duality gap {res.gap:.1e}")
 # The plan sends the ink :math:`P_{ij}` from pixel :math:`x_i` to pixel :math:`y_j`. At the
 # time :math:`t` it is at :math:`(1-t)\,x_i+t\,y_j`, where it is shared between the
 # four pixels around that point. Entries of the plan below a thousandth of the
-# ink of their row and of their column are left out.
+# ink of their row and of their column are left out. White tears open where
+# neighbouring grains part: the best map is not continuous there.
 
 plan = refopt.transport_plan(res, sparse=True, drop=1e-3).tocoo()
 print(f"{plan.nnz} entries hold {plan.sum():.4f} of the ink")
@@ -94,7 +95,7 @@ plt.show()
 # The marginal error after every iteration, beside that of plain Sinkhorn
 # iterations on the same problem. The saw teeth are the stages of
 # regularisation: each ends as soon as it is good enough to start the next.
-# In the last stage the error is squared from step to step.
+# In the last stage every step takes off more digits than the one before.
 
 data = problem.C, problem.a, problem.b
 plain = refopt.sinkhorn(*data, reg=problem.reg, eps_scaling=None, maxiter=3000)
