@@ -127,19 +127,26 @@ def warmup(backend=None, families=None):
     return time.perf_counter() - began
 
 
-# Pairs of sizes: below and above the work from which kernels use all threads.
-_SIZES = ((30, 20), (340, 300))
+# Sizes below and above the work from which kernels use all threads: of a plan
+# without zeros, and of one with about a tenth of its entries.
+_FULL = ((30, 20), (340, 300))
+_SPARSE = (100, 900)
 
 
 def _warm_transport(xp, backend):
     rng = np.random.default_rng(0)
-    for n, m in _SIZES:
+    for n, m in _FULL:
         X, Y = xp.asarray(rng.random((n, 2))), xp.asarray(rng.random((m, 2)))
         points = refopt.PointCloudCost(X, Y)
         C = points.toarray()
         for cost in (C, xp.astype(C, xp.float32), points):
             _solve_transport(xp, cost, backend)
         refopt.sinkhorn_divergence(X, Y, reg=0.1, backend=backend)
+    for n in _SPARSE:
+        line = xp.reshape(xp.linspace(0.0, 1.0, n), (n, 1))
+        start = xp.zeros(2 * n)
+        cost = refopt.PointCloudCost(line, line)
+        refopt.sinkhorn_newton(cost, reg=7e-5, x0=start, maxiter=5, backend=backend)
 
 
 def _solve_transport(xp, cost, backend):
