@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from refopt_backends import is_array
+
 
 def as_array(value: Any, name: str) -> Any:
     """Lists and numbers become NumPy arrays; arrays of any library stay."""
-    if hasattr(value, "__array_namespace__") and not isinstance(value, np.generic):
+    if is_array(value):
         return value
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} must be a dense array, got the sparse {type(value).__name__}")

@@ -3,6 +3,7 @@
 Importing this package imports no array library but NumPy.
 """
 
+from refopt_backends._home import is_array, namespace_of
 from refopt_backends._select import (
     KernelTable,
     available_backends,
@@ -16,6 +17,8 @@ __all__ = [
     "KernelTable",
     "__version__",
     "available_backends",
+    "is_array",
+    "namespace_of",
     "register_backend",
     "resolve",
     "use_backend",

@@ -69,6 +69,18 @@ def _namespace(array):
         return None
 
 
+def namespace_of(array):
+    """The array's namespace; CuPy's arrays do not tell it themselves."""
+    return home_of(array).xp
+
+
+def is_array(x):
+    """Whether `x` is an array of some library, not a number or a list."""
+    if isinstance(x, np.generic):
+        return False
+    return hasattr(x, "__array_namespace__") or type(x).__module__.partition(".")[0] == "cupy"
+
+
 def root_of(xp):
     """Root package of a namespace, as "torch" of ``array_api_compat.torch``."""
     return xp.__name__.removeprefix("array_api_compat.").partition(".")[0]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from refopt_backends._home import is_array
 from refopt_backends._select import _table
 from refopt_backends._spec import KERNELS
 
@@ -134,7 +135,7 @@ def conformance(name, *, xp=None, families=None, seed=0):
 def _run(case, kernels):
     """Result of `case` as NumPy arrays in its own nesting."""
     args = case.build(kernels)
-    before = [_host(a, copy=True) if _is_array(a) else None for a in args]
+    before = [_host(a, copy=True) if is_array(a) else None for a in args]
     result = getattr(kernels, case.kernel)(*args)
     for position, (arg, copy) in enumerate(zip(args, before, strict=True)):
         if copy is not None and not np.array_equal(_host(arg), copy, equal_nan=True):
@@ -193,13 +194,9 @@ def _host_tree(x):
         return [_host_tree(v) for v in x]
     if x is None:
         return None
-    if _is_array(x) or isinstance(x, bool | int | float | complex | np.generic):
+    if is_array(x) or isinstance(x, bool | int | float | complex | np.generic):
         return _host(x)
     raise TypeError(f"a {type(x).__name__} cannot be compared; the case needs a view")
-
-
-def _is_array(x):
-    return hasattr(x, "__array_namespace__") and not isinstance(x, np.generic)
 
 
 def _host(x, copy=False):

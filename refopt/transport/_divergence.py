@@ -45,7 +45,7 @@ class Symmetric:
         xp = self.xp
         half_step, _ = self.kernels.semidual_pass(self.cost, f, self.a, eps, guess)
         self.npasses += 1
-        r = self.a * xp.exp(xp.clip((f - half_step) / eps, max=600.0))
+        r = self.a * xp.exp(xp.minimum((f - half_step) / eps, 600.0))
         err = 2.0 * float(xp.sum(xp.abs(r - self.a)))
         return SymmetricPoint(f, f, half_step, r, eps, err)
 

@@ -68,7 +68,7 @@ class Dual:
     def newton_direction(self, point, entries, options):
         """[diag(r) P; P' diag(c)] dz = reg (a - r, b - c), P sparse, by CG."""
         xp, n = self.xp, self.a.shape[0]
-        diagonal = xp.clip(xp.concat([point.r, point.c]), min=1e-300)  # masses may underflow
+        diagonal = xp.maximum(xp.concat([point.r, point.c]), 1e-300)  # masses may underflow
 
         def product(z):
             u, v = z[:n], z[n:]

@@ -201,8 +201,8 @@ def round_to_polytope(P, a, b):
     P = _shrink(xp, r, a)[:, None] * P
     c = xp.sum(P, axis=0)
     P = P * _shrink(xp, c, b)[None, :]
-    u = xp.clip(a - xp.sum(P, axis=1), min=0.0)
-    v = xp.clip(b - xp.sum(P, axis=0), min=0.0)
+    u = xp.maximum(a - xp.sum(P, axis=1), 0.0)
+    v = xp.maximum(b - xp.sum(P, axis=0), 0.0)
     return P + u[:, None] * (v / max(float(xp.sum(v)), 1e-300))[None, :]
 
 
@@ -222,8 +222,8 @@ def rounded_value(res):
     c = kernels.plan_product(cost, f, g, reg, x[:, None], True)[:, 0]
     y = _shrink(xp, c, problem.b)
     Py = kernels.plan_product(cost, f, g, reg, y[:, None], False)[:, 0]
-    u = xp.clip(problem.a - x * Py, min=0.0)
-    v = xp.clip(problem.b - y * c, min=0.0)
+    u = xp.maximum(problem.a - x * Py, 0.0)
+    v = xp.maximum(problem.b - y * c, 0.0)
     v = v / max(float(xp.sum(v)), 1e-300)
     n, m = problem.cost.shape
     total, step = 0.0, max(1, _BLOCK_ENTRIES // m)

@@ -196,4 +196,4 @@ class TransportProblem(HoldsNamespace):
         xp = self.xp
         present = mass / self.mass > 0
         position = xp.cumulative_sum(xp.astype(present, xp.int64)) - 1
-        return xp.where(present, xp.take(potential, xp.clip(position, min=0)), -math.inf)
+        return xp.where(present, xp.take(potential, xp.maximum(position, 0)), -math.inf)

@@ -191,7 +191,8 @@ class SemiDual:
         cut = -math.log(threshold) if threshold > 0 else 700.0
         entries = self.select(point, cut, self.most_entries)
         while entries is None:  # too many for the memory: keep the largest, damp the rest
-            cut = min(0.8 * cut, self._quantile(gaps, 0.5 * self.most_entries / (self.n * self.m)))
+            share = 0.7 * self.most_entries / (self.n * self.m)
+            cut = min(0.8 * cut, self._quantile(gaps, share) / eps)
             entries = self.select(point, cut, self.most_entries)
         return entries
 
@@ -233,7 +234,7 @@ class SemiDual:
         row_order = xp.argsort(first)
         reached = xp.cumulative_sum(self.a[row_order])
         counts = xp.searchsorted(first[row_order], xp.arange(self.m), side="right")
-        supply = xp.where(counts > 0, reached[xp.clip(counts - 1, min=0)], 0.0)
+        supply = xp.where(counts > 0, xp.take(reached, xp.maximum(counts - 1, 0)), 0.0)
         excess = xp.cumulative_sum(self.b[order]) - supply
         k = int(xp.argmax(excess))
         if not float(excess[k]) > 1e-12 * self.m:

@@ -4,12 +4,6 @@ import pytest
 
 from cuda_on_cpu import harness
 
-# Remove together with the defect: strict, so that nobody forgets.
-pytestmark = pytest.mark.xfail(
-    reason="refopt_backends.testing tells arrays by __array_namespace__, which CuPy's lack",
-    strict=True,
-)
-
 
 @pytest.mark.parametrize("family", harness.families())
 def test_kernels_agree_with_the_reference(cupy, family):

@@ -3,13 +3,6 @@
 import numpy as np
 import pytest
 
-# Remove together with the defect: strict, so that nobody forgets.
-pytestmark = pytest.mark.xfail(
-    reason="refopt takes arrays without __array_namespace__, as CuPy's are, for host lists, "
-    "and calls clip with keywords that CuPy does not take",
-    strict=True,
-)
-
 rng = np.random.default_rng(1)
 C, X, Y = rng.random((40, 30)), rng.random((40, 2)), rng.random((30, 2))
 A = rng.dirichlet(np.ones(40))

@@ -1,5 +1,7 @@
 """Conjugate gradients with a diagonal preconditioner, for any array namespace."""
 
+from refopt_backends._home import namespace_of
+
 
 def conjugate_gradients(product, diagonal, rhs, rtol, maxiter):
     """Solve S x = rhs from x = 0, S positive definite.
@@ -21,7 +23,7 @@ def conjugate_gradients(product, diagonal, rhs, rtol, maxiter):
     iterations : int
     converged : bool
     """
-    xp = rhs.__array_namespace__()
+    xp = namespace_of(rhs)
     x, r = xp.zeros_like(rhs), rhs
     z = r / diagonal
     p = z

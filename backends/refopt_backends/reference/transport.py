@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from refopt_backends._home import namespace_of
 from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
 # Rows of a point-cloud cost are formed in blocks of about this many entries.
@@ -35,12 +36,12 @@ class Entries:
 
     @property
     def nnz(self):
-        xp = _namespace(self.cost)
+        xp = namespace_of(self.cost)
         return int(xp.count_nonzero(xp.isfinite(self.cost)))
 
     def coo(self):
         """Row and column indices and plan values, sorted by row."""
-        xp = _namespace(self.cost)
+        xp = namespace_of(self.cost)
         rows, columns = xp.nonzero(xp.isfinite(self.cost))
         return rows, columns, self.plan[xp.isfinite(self.cost)]
 
@@ -67,17 +68,13 @@ class NewtonMatrix:
     dropped: float
 
 
-def _namespace(x):
-    return x.__array_namespace__()
-
-
 def cost_rows(cost, rows):
     """Rows of a cost as a float64 array."""
     if len(cost) == 1:
-        xp = _namespace(cost[0])
+        xp = namespace_of(cost[0])
         return xp.astype(cost[0][rows, :], xp.float64)
     X, Y, metric, scale = cost
-    xp = _namespace(X)
+    xp = namespace_of(X)
     D = xp.zeros((X[rows, :].shape[0], Y.shape[0]), dtype=xp.float64)
     for k in range(X.shape[1]):  # a coordinate at a time: no n x m x d array
         t = X[rows, k][:, None] - Y[:, k][None, :]
@@ -92,14 +89,14 @@ def _row_blocks(cost):
 
 
 def _log_sum_exp(Z, axis):
-    xp = _namespace(Z)
+    xp = namespace_of(Z)
     top = xp.max(Z, axis=axis, keepdims=True)
     return xp.squeeze(top, axis=axis) + xp.log(xp.sum(xp.exp(Z - top), axis=axis))
 
 
 def semidual_pass(cost, g, a, reg, f_guess=None):
     """f_i = reg (log a_i - LSE_j((g_j - C_ij)/reg)),  c = P'1 with P1 = a."""
-    xp = _namespace(g)
+    xp = namespace_of(g)
     f, c = [], xp.zeros_like(g)
     for rows in _row_blocks(cost):
         Z = (g[None, :] - cost_rows(cost, rows)) / reg
@@ -117,7 +114,7 @@ def semidual_estimate(cost, g, a, reg, f_guess):
 
 def column_potential(cost, f, b, reg):
     """g_j = reg (log b_j - LSE_i((f_i - C_ij)/reg))."""
-    xp = _namespace(f)
+    xp = namespace_of(f)
     total = None  # log-sum-exp over the blocks seen so far
     for rows in _row_blocks(cost):
         block = _log_sum_exp((f[rows][:, None] - cost_rows(cost, rows)) / reg, axis=0)
@@ -127,7 +124,7 @@ def column_potential(cost, f, b, reg):
 
 def plan_marginals(cost, f, g, reg):
     """Row sums, column sums and <P, C> of P = exp((f + g - C)/reg)."""
-    xp = _namespace(g)
+    xp = namespace_of(g)
     r, c, t = [], xp.zeros_like(g), 0.0
     for rows in _row_blocks(cost):
         C = cost_rows(cost, rows)
@@ -140,13 +137,13 @@ def plan_marginals(cost, f, g, reg):
 
 def _plan(f, g, C, reg):
     # Clamped: exp of anything beyond is infinite and would only warn.
-    xp = _namespace(C)
-    return xp.exp(xp.clip((f[:, None] + g[None, :] - C) / reg, max=700.0))
+    xp = namespace_of(C)
+    return xp.exp(xp.minimum((f[:, None] + g[None, :] - C) / reg, 700.0))
 
 
 def plan_product(cost, f, g, reg, V, transpose):
     """P V, or P' V, for P = exp((f + g - C)/reg)."""
-    xp = _namespace(g)
+    xp = namespace_of(g)
     blocks = _row_blocks(cost)
     plans = (_plan(f[rows], g, cost_rows(cost, rows), reg) for rows in blocks)
     if not transpose:
@@ -159,13 +156,13 @@ def plan_product(cost, f, g, reg, V, transpose):
 
 def plan_rows(cost, f, g, reg):
     """The plan itself."""
-    xp = _namespace(g)
+    xp = namespace_of(g)
     return xp.concat([_plan(f[rows], g, cost_rows(cost, rows), reg) for rows in _row_blocks(cost)])
 
 
 def select_entries(cost, f, g, reg, floor, ceiling, limit):
     """The entries with P_ij >= min(floor_i, ceiling_j); None if more than limit."""
-    xp = _namespace(g)
+    xp = namespace_of(g)
     C = xp.concat([cost_rows(cost, rows) for rows in _row_blocks(cost)])
     P = plan_rows(cost, f, g, reg)
     kept = (P >= xp.minimum(floor[:, None], ceiling[None, :])) & xp.isfinite(C)
@@ -191,12 +188,12 @@ def newton_matrix(entries, a, b, c, threshold, shift):
     With W_i the sum of the kept entries of row i and r_j = c_j less the kept
     entries of column j:  S v = (r + shift) v + sum_ij P_ij (v_j - P_i. v / W_i).
     """
-    xp = _namespace(c)
+    xp = namespace_of(c)
     P = entries.plan
     P = xp.where(threshold * xp.minimum(a[:, None], b[None, :]) < P, P, 0.0)
     W = xp.sum(P, axis=1)
     W = xp.where(W > 0, W, 1.0)
-    dropped = xp.clip(c - xp.sum(P, axis=0), min=0.0)
+    dropped = xp.maximum(c - xp.sum(P, axis=0), 0.0)
     extra = dropped + shift
     # The rest of a row, W_i - P_ij, cancels for the row's dominant entry.
     column = xp.arange(c.shape[0])[None, :]
@@ -212,7 +209,7 @@ def newton_product(matrix, v):
     """S v."""
     P = matrix.plan
     average = (P @ v) / matrix.row_sums
-    xp = _namespace(v)
+    xp = namespace_of(v)
     return matrix.extra * v + xp.sum(P * (v[None, :] - average[:, None]), axis=0)
 
 
@@ -225,7 +222,7 @@ def newton_cg(matrix, rhs, rtol, maxiter):
 
 def newton_dense(matrix, rhs):
     """Cholesky; the diagonal is the sum of the off-diagonal weights and extra."""
-    xp = _namespace(rhs)
+    xp = namespace_of(rhs)
     P = matrix.plan
     m = rhs.shape[0]
     weights = P.T @ (P / matrix.row_sums[:, None])
@@ -243,7 +240,7 @@ def newton_dense(matrix, rhs):
 
 
 def _cholesky_solve(S, rhs):
-    xp = _namespace(rhs)
+    xp = namespace_of(rhs)
     L = xp.linalg.cholesky(S)
     y = xp.linalg.solve(L, rhs[:, None])
     x = xp.linalg.solve(L.T, y)[:, 0]
