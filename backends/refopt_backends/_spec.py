@@ -89,6 +89,14 @@ _TRANSPORT = (
         "more than `limit`.",
     ),
     Kernel(
+        "sample_entries",
+        "transport",
+        "cost, f (n,), g (m,), reg, a (n,), per_row -> entries",
+        "An unbiased thinning of the plan with P1 = a to at most per_row + 1 entries a row: "
+        "P_ij stays if P_ij per_row >= a_i, else it is a_i/per_row or 0, by systematic sampling. "
+        "Such entries serve newton_matrix only, which puts nothing but `shift` on its diagonal.",
+    ),
+    Kernel(
         "entries_pass",
         "transport",
         "entries, g (m,), a (n,), reg, f_guess (n,) -> f (n,), c (m,), entries",

@@ -188,12 +188,17 @@ class SemiDual:
             if entries is not None:
                 self._kept = _Kept(entries, point.g, eps, radius)
                 return entries
-        cut = -math.log(threshold) if threshold > 0 else 700.0
-        entries = self.select(point, cut, self.most_entries)
-        while entries is None:  # too many for the memory: keep the largest, damp the rest
-            share = 0.7 * self.most_entries / (self.n * self.m)
-            cut = min(0.8 * cut, self._quantile(gaps, share) / eps)
+        cut = -math.log(threshold) if threshold > 0 else 600.0
+        density = float(self.xp.mean(self.xp.astype(gaps <= eps * cut, self.xp.float64)))
+        entries = None
+        if density * self.n * self.m <= self.most_entries:
             entries = self.select(point, cut, self.most_entries)
+        if entries is None:
+            # Too many for the memory. Dropping the small ones would damp the
+            # smooth directions; a random thinning of all keeps them.
+            per_row = max(self.most_entries // self.n, 2)
+            args = point.f, point.g, eps, self.a, per_row
+            entries = self.kernels.sample_entries(self.cost, *args)
         return entries
 
     def select(self, point, cut, limit):

@@ -59,6 +59,20 @@ def _cost_cases(xp, cost, g, a, b, reg, u, v, V, guess):
     yield Case("select_entries", select, lambda k, e: _dense_entries(e, k, xp))
     yield Case("select_entries", lambda k: select(k, limit=3), lambda k, e: e)
 
+    yield Case(
+        "sample_entries",
+        lambda k: (cost, potentials(k), g, reg, a, 10),
+        lambda k, e: k.entries_product(e, xp.ones_like(g), False) / a,
+        0.21,  # rounding decides at the bounds: up to two draws of ten
+    )
+
+    def sampled(k):
+        c = k.semidual_pass(cost, g, a, reg)[1]
+        entries = k.sample_entries(cost, potentials(k), g, reg, a, 10**9)  # keeps all
+        return (entries, a, b, c, 0.0, 1e-3 * c)
+
+    yield Case("newton_matrix", sampled, lambda k, S: k.newton_product(S, v), _SINGLE)
+
     def wide(k):  # every row and column keeps an entry
         return entries(k, 1e-12)
 

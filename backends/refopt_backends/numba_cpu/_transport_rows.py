@@ -368,3 +368,81 @@ def select_parallel(C, X, Yt, metric, scale, f, g, reg, floor, ceiling, limit):
                 masks, indptr, indices, cost, plan,
             )  # fmt: skip
     return indptr, indices, cost, plan
+
+
+@jit
+def _sample_row(e, per_row, start, indices, plan):
+    """Systematic sampling of a row e of probabilities; the number of entries."""
+    t, filled = start, 0
+    for j in range(e.size):
+        chance = per_row * e[j]
+        if chance >= 1.0:
+            indices[filled], plan[filled] = j, e[j]
+            filled += 1
+        else:
+            t += chance
+            if t >= 1.0:
+                t -= 1.0
+                indices[filled], plan[filled] = j, 1.0 / per_row
+                filled += 1
+    return filled
+
+
+@jit
+def _sample_chunk(
+    C, X, Yt, metric, scale, f, g, reg, a, per_row, first, last, room, counts, indices, plan
+):
+    """Samples of rows first..last, one after another from first * room on."""
+    row, e = np.empty(g.size if X.shape[0] else 0), np.empty(g.size)
+    place = first * room
+    for i in range(first, last):
+        shift = reg * math.log(a[i]) - f[i]
+        if X.shape[0]:
+            _cost_row(X[i], Yt, metric, scale, row)
+            _exp_row(e, row, g, shift, 1.0 / reg)
+        else:
+            _exp_row(e, C[i], g, shift, 1.0 / reg)
+        start = 0.6180339887498949 * (i + 1)
+        start -= math.floor(start)
+        end = place + room
+        counts[i] = _sample_row(e, per_row, start, indices[place:end], plan[place:end])
+        for k in range(place, place + counts[i]):
+            plan[k] *= a[i]
+        place += counts[i]
+
+
+@jit
+def _closed_up(first_rows, room, counts, indices, plan):
+    """Move the chunks' entries together, in place."""
+    indptr = np.zeros(counts.size + 1, np.int64)
+    indptr[1:] = np.cumsum(counts)
+    for k in range(first_rows.size - 1):
+        first, last = first_rows[k], first_rows[k + 1]
+        here, there, size = first * room, indptr[first], indptr[last] - indptr[first]
+        for t in range(size):  # forwards: the target never lies behind the source
+            indices[there + t], plan[there + t] = indices[here + t], plan[here + t]
+    nnz = indptr[counts.size]
+    return indptr, indices[:nnz], plan[:nnz]
+
+
+@jit
+def sample_serial(C, X, Yt, metric, scale, f, g, reg, a, per_row, room):
+    n = f.size
+    counts = np.empty(n, np.int64)
+    indices, plan = np.empty(n * room, np.uint32), np.empty(n * room)
+    _sample_chunk(C, X, Yt, metric, scale, f, g, reg, a, per_row, 0, n, room, counts, indices, plan)
+    return _closed_up(np.array([0, n]), room, counts, indices, plan)
+
+
+@parallel_jit
+def sample_parallel(C, X, Yt, metric, scale, f, g, reg, a, per_row, room):
+    n = f.size
+    counts = np.empty(n, np.int64)
+    indices, plan = np.empty(n * room, np.uint32), np.empty(n * room)
+    first_rows = np.arange(_CHUNKS + 1) * n // _CHUNKS
+    for k in prange(_CHUNKS):
+        _sample_chunk(
+            C, X, Yt, metric, scale, f, g, reg, a, per_row, first_rows[k], first_rows[k + 1],
+            room, counts, indices, plan,
+        )  # fmt: skip
+    return _closed_up(first_rows, room, counts, indices, plan)

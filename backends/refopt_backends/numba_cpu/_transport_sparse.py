@@ -81,7 +81,7 @@ def product_serial(indptr, indices, plan, v, out, transpose):
 
 
 @jit
-def newton_rows(indptr, indices, plan, a, b, c, threshold, shift):
+def newton_rows(indptr, indices, plan, a, b, c, threshold, shift, sampled):
     """Filtered rows: weights q = P/W of each row in float32, W, extra, diagonal.
 
     Single precision is enough for the weights, whose errors leave a Laplacian;
@@ -91,7 +91,7 @@ def newton_rows(indptr, indices, plan, a, b, c, threshold, shift):
     # One place more: each entry is written, the count moves on if it is kept.
     ip, ix = np.zeros(n + 1, np.int64), np.empty(indices.size + 1, np.uint32)
     q, W = np.empty(indices.size + 1, np.float32), np.ones(n)
-    extra, diagonal = c.copy(), np.zeros(m)
+    extra, diagonal = np.zeros(m) if sampled else c.copy(), np.zeros(m)
     row = np.empty(m + 1)
     nnz = 0
     for i in range(n):
@@ -114,7 +114,7 @@ def newton_rows(indptr, indices, plan, a, b, c, threshold, shift):
             W[i] = Wi
             _row_diagonal(ix[start:nnz], q[start:nnz], largest, Wi, diagonal)
     dropped = 0.0
-    for j in range(m):
+    for j in range(m):  # negative by rounding, or because a sample stands for all
         extra[j] = max(extra[j], 0.0)
         dropped += extra[j]
         extra[j] += shift[j]

@@ -21,6 +21,7 @@ class Entries:
     indices: np.ndarray  # uint32: no test for negative indices, so loops vectorise
     cost: np.ndarray
     plan: np.ndarray
+    sampled: bool = False
 
     @property
     def nnz(self):
@@ -104,6 +105,14 @@ def select_entries(cost, f, g, reg, floor, ceiling, limit):
     return Entries((f.size, g.size), *found)
 
 
+def sample_entries(cost, f, g, reg, a, per_row):
+    room = min(per_row + 2, g.size)
+    args = (*_unpacked(cost), f, g, reg, a, float(per_row), room)
+    found = run_parallel(_work(cost), rows.sample_parallel, rows.sample_serial, *args)
+    indptr, indices, plan = found
+    return Entries((f.size, g.size), indptr, indices, np.empty(0), plan, sampled=True)
+
+
 def entries_pass(entries, g, a, reg, f_guess):
     shift = reg * np.log(a) - f_guess
     args = (entries.indptr, entries.indices, entries.cost, g, a, reg, shift)
@@ -119,7 +128,7 @@ def entries_product(entries, v, transpose):
 
 def newton_matrix(entries, a, b, c, threshold, shift):
     *rows, W, extra, diagonal, dropped = sparse.newton_rows(
-        entries.indptr, entries.indices, entries.plan, a, b, c, threshold, shift
+        entries.indptr, entries.indices, entries.plan, a, b, c, threshold, shift, entries.sampled
     )
     columns = sparse.newton_columns(*rows, W, c.size)
     return NewtonMatrix(tuple(rows), columns, W, extra, diagonal, dropped)

@@ -29,6 +29,7 @@ class Entries:
 
     cost: Any  # (n, m), +inf where nothing is kept
     plan: Any  # (n, m), 0 where nothing is kept
+    sampled: bool = False  # a thinning that stands for the whole plan
 
     @property
     def shape(self):
@@ -171,6 +172,22 @@ def select_entries(cost, f, g, reg, floor, ceiling, limit):
     return Entries(xp.where(kept, C, math.inf), xp.where(kept, P, 0.0))
 
 
+def sample_entries(cost, f, g, reg, a, per_row):
+    """Systematic sampling: along a row, an entry is kept where a running sum of its
+    probabilities, p_ij per_row, passes an integer. The start of the sum differs by row."""
+    xp = namespace_of(g)
+    C = xp.concat([cost_rows(cost, rows) for rows in _row_blocks(cost)])
+    chance = per_row * plan_rows(cost, f, g, reg) / a[:, None]
+    large = chance >= 1.0
+    start = 0.6180339887498949 * xp.arange(1, a.shape[0] + 1, dtype=xp.float64)
+    start = (start - xp.floor(start))[:, None]
+    steps = xp.where(large, 0.0, chance)
+    after = start + xp.cumulative_sum(steps, axis=1)
+    drawn = ~large & (xp.floor(after) > xp.floor(after - steps))
+    plan = xp.where(large, chance, xp.astype(drawn, xp.float64)) * (a / per_row)[:, None]
+    return Entries(xp.where(large | drawn, C, math.inf), plan, True)
+
+
 def entries_pass(entries, g, a, reg, f_guess):
     """semidual_pass over the entries; every row must keep one."""
     f, c = semidual_pass((entries.cost,), g, a, reg)
@@ -185,6 +202,7 @@ def entries_product(entries, v, transpose):
 def newton_matrix(entries, a, b, c, threshold, shift):
     """S = diag(c) - P' diag(1/a) P without the subtraction that cancels.
 
+    Sampled entries stand for the whole plan: nothing was dropped.
     With W_i the sum of the kept entries of row i and r_j = c_j less the kept
     entries of column j:  S v = (r + shift) v + sum_ij P_ij (v_j - P_i. v / W_i).
     """
@@ -194,6 +212,7 @@ def newton_matrix(entries, a, b, c, threshold, shift):
     W = xp.sum(P, axis=1)
     W = xp.where(W > 0, W, 1.0)
     dropped = xp.maximum(c - xp.sum(P, axis=0), 0.0)
+    dropped = xp.zeros_like(c) if entries.sampled else dropped
     extra = dropped + shift
     # The rest of a row, W_i - P_ij, cancels for the row's dominant entry.
     column = xp.arange(c.shape[0])[None, :]
