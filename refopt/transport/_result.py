@@ -103,8 +103,11 @@ def finish(problem, outcome, effort, tol, npasses):
     -------
     TransportResult
     """
-    point = outcome.best.x
-    fields = certified(problem, point.f, point.g)
+    f, g = outcome.best.x.f, outcome.best.x.g
+    if not outcome.best.final:  # stopped at a larger reg: the row potential for this one
+        f, _ = problem.kernels.semidual_pass(problem.cost.arguments, g, problem.a, problem.reg)
+        npasses += 1
+    fields = certified(problem, f, g)
     error = fields.pop("relative_error")
     status, detail = outcome.status, outcome.detail
     if status == _status.CONVERGED and not error <= tol:
@@ -116,7 +119,7 @@ def finish(problem, outcome, effort, tol, npasses):
     if status == _status.MAXITER and problem.user_cost.allowed is not None:
         detail = "With forbidden pairs the potentials may have no finite limit."
     n, m = problem.shape
-    history = outcome.history
+    history = outcome.history | {MEASURE: problem.mass * outcome.history[MEASURE]}
     entries = history.get("nnz", [])
     result = TransportResult(
         **fields,
