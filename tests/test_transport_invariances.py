@@ -51,7 +51,7 @@ def test_permuting_rows_and_columns_permutes_the_answer(data):
     assert two.fun == pytest.approx(one.fun, abs=1e-12)
 
 
-@pytest.mark.parametrize("k", [1e-9, 3.0, 1e9])
+@pytest.mark.parametrize("k", [1e-90, 1e-9, 3.0, 1e9, 1e90])
 def test_scaling_cost_and_reg_scales_the_potentials(data, k):
     C, a, b = data
     one, two = solve(C, a, b), solve(k * C, a, b, reg=k * REG)
@@ -62,7 +62,7 @@ def test_scaling_cost_and_reg_scales_the_potentials(data, k):
 
 @pytest.mark.parametrize("k", [2.0**-30, 2.0**40])
 def test_scaling_by_a_power_of_two_repeats_every_step(data, k):
-    # No absolute constant may enter: all roundings are the same.
+    # Where no absolute constant enters all roundings are the same.
     C, a, b = data
     one, two = solve(C, a, b), solve(k * C, a, b, reg=k * REG)
     np.testing.assert_array_equal(two.f, k * one.f)
