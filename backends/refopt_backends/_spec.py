@@ -94,7 +94,7 @@ _TRANSPORT = (
         "cost, f (n,), g (m,), reg, a (n,), per_row -> entries",
         "An unbiased thinning of the plan with P1 = a to at most per_row + 1 entries a row: "
         "P_ij stays if P_ij per_row >= a_i, else it is a_i/per_row or 0, by systematic sampling. "
-        "Such entries serve newton_matrix only, which puts nothing but `shift` on its diagonal.",
+        "Such entries serve newton_matrix only, which then expects half of c_j only.",
     ),
     Kernel(
         "entries_pass",

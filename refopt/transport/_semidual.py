@@ -18,7 +18,7 @@ from refopt.transport._sparsify import entry_count, largest_entries
 _DENSITY = 0.2
 _WANTED_DENSITY = 0.05
 _SLACK = 4.0  # margin, in units of eps, for the way g will go
-_MAX_ENTRIES = 20_000_000  # of a lazy cost, whose user counts on little memory
+_MAX_ENTRIES = 12_000_000  # of a lazy cost, whose user counts on little memory
 _SAMPLED_ROWS = 12
 _UNDERFLOW = 1e-280
 

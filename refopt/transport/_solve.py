@@ -277,7 +277,7 @@ def sinkhorn_newton(
     -----
     A pass costs one exponential per pair, a Newton step also its conjugate
     gradients on the kept entries. Memory beyond C: some vectors and 20 bytes
-    per kept entry, of which a `PointCloudCost` may use 400 MB.
+    per kept entry, of which a `PointCloudCost` keeps at most 12 million.
     float32 costs are read as they are and the computation is in float64;
     the rounding of the cost itself limits what such an answer means.
 

@@ -66,12 +66,13 @@ def _cost_cases(xp, cost, g, a, b, reg, u, v, V, guess):
         0.21,  # rounding decides at the bounds: up to two draws of ten
     )
 
-    def sampled(k):
-        c = k.semidual_pass(cost, g, a, reg)[1]
+    def sampled(k, times=1.0):
+        c = times * k.semidual_pass(cost, g, a, reg)[1]
         entries = k.sample_entries(cost, potentials(k), g, reg, a, 10**9)  # keeps all
         return (entries, a, b, c, 0.0, 1e-3 * c)
 
     yield Case("newton_matrix", sampled, lambda k, S: k.newton_product(S, v), _SINGLE)
+    yield Case("newton_matrix", lambda k: sampled(k, 4.0), _matrix_view, _SINGLE)
 
     def wide(k):  # every row and column keeps an entry
         return entries(k, 1e-12)

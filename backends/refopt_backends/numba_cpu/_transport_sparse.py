@@ -91,7 +91,8 @@ def newton_rows(indptr, indices, plan, a, b, c, threshold, shift, sampled):
     # One place more: each entry is written, the count moves on if it is kept.
     ip, ix = np.zeros(n + 1, np.int64), np.empty(indices.size + 1, np.uint32)
     q, W = np.empty(indices.size + 1, np.float32), np.ones(n)
-    extra, diagonal = np.zeros(m) if sampled else c.copy(), np.zeros(m)
+    # Of a sample nothing was dropped, but a column that it missed needs a hold.
+    extra, diagonal = (0.5 if sampled else 1.0) * c, np.zeros(m)
     row = np.empty(m + 1)
     nnz = 0
     for i in range(n):
@@ -114,7 +115,7 @@ def newton_rows(indptr, indices, plan, a, b, c, threshold, shift, sampled):
             W[i] = Wi
             _row_diagonal(ix[start:nnz], q[start:nnz], largest, Wi, diagonal)
     dropped = 0.0
-    for j in range(m):  # negative by rounding, or because a sample stands for all
+    for j in range(m):
         extra[j] = max(extra[j], 0.0)
         dropped += extra[j]
         extra[j] += shift[j]

@@ -202,7 +202,7 @@ def entries_product(entries, v, transpose):
 def newton_matrix(entries, a, b, c, threshold, shift):
     """S = diag(c) - P' diag(1/a) P without the subtraction that cancels.
 
-    Sampled entries stand for the whole plan: nothing was dropped.
+    Sampled entries stand for the whole plan: then c_j counts half in r_j.
     With W_i the sum of the kept entries of row i and r_j = c_j less the kept
     entries of column j:  S v = (r + shift) v + sum_ij P_ij (v_j - P_i. v / W_i).
     """
@@ -211,8 +211,9 @@ def newton_matrix(entries, a, b, c, threshold, shift):
     P = xp.where(threshold * xp.minimum(a[:, None], b[None, :]) < P, P, 0.0)
     W = xp.sum(P, axis=1)
     W = xp.where(W > 0, W, 1.0)
-    dropped = xp.maximum(c - xp.sum(P, axis=0), 0.0)
-    dropped = xp.zeros_like(c) if entries.sampled else dropped
+    # Of a sample nothing was dropped, but a column that it missed needs a hold.
+    expected = 0.5 * c if entries.sampled else c
+    dropped = xp.maximum(expected - xp.sum(P, axis=0), 0.0)
     extra = dropped + shift
     # The rest of a row, W_i - P_ij, cancels for the row's dominant entry.
     column = xp.arange(c.shape[0])[None, :]
