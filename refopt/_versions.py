@@ -88,7 +88,8 @@ def warmup(backend=None, families=None):
     Solves small problems through the public functions, in every combination
     that makes a kernel of its own: double and single precision costs, stored
     and point clouds, small enough for one thread and large enough for all.
-    Compiled kernels are kept on disk, so that this is slow once only.
+    Compiled kernels are kept on disk, so that this is slow once only. What only
+    problems of some hundred million pairs need is left to them.
 
     Parameters
     ----------

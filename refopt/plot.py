@@ -199,7 +199,7 @@ def _rasterised(points, mass, shape):
 
 def _couplings(result):
     """Rows, columns and masses of the plan, without what no eye can see."""
-    entries = transport_plan(result, sparse=True, drop=1e-4).tocoo()
+    entries = transport_plan(result, sparse=True, drop=1e-6).tocoo()
     return _host(entries.row), _host(entries.col), _host(entries.data)
 
 

@@ -1,0 +1,279 @@
+"""What a newcomer meets: ``python -m refopt``, versions, warm-up, progress, pictures."""
+
+import io
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fresh_python
+import refopt
+import refopt_backends
+from refopt import __main__ as command
+from refopt import plot, problems
+
+SMALL = (
+    partial(command.point_cloud, n=120),
+    partial(command.assignment, n=90),
+)
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch):
+    """Give the plain method no more than a test has."""
+    monkeypatch.setattr(command, "_PLAIN_SECONDS", 0.2)
+
+
+def table(text):
+    """The lines below the titles, up to the blank one."""
+    lines = text.splitlines()
+    first = next(k for k, line in enumerate(lines) if line.startswith("problem "))
+    return lines[first], lines[first + 1 : lines.index("", first)]
+
+
+# python -m refopt
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_the_command_prints_an_aligned_table_and_returns_0(backend, capsys):
+    assert command.main(["--backend", backend], demos=SMALL) == 0
+    out, err = capsys.readouterr()
+    titles, rows = table(out)
+    assert " ".join(titles.split()) == "problem backend iterations error gap time/s beside it"
+    assert len(rows) == len(SMALL)
+    for row in rows:
+        for title in ("backend", "beside it"):  # left-aligned columns begin under their title
+            at = titles.index(title)
+            assert row[at - 1] == " " and row[at] != " "
+        for title in ("iterations", "error", "gap", "time/s"):  # numbers end under theirs
+            at = titles.index(title) + len(title)
+            float(row[:at].split()[-1])
+            assert row[at] == " "
+        assert f" {backend} " in row
+    assert f"{len(rows)} of {len(rows)} certificates hold" in out
+    assert refopt.__version__ in out
+    assert "compiled" in err
+
+
+def test_digits_are_among_the_demos():
+    row = command.digits("numpy", "l2")
+    assert row.holds and row.error <= 1e-9 and "plain Sinkhorn" in row.other
+    assert command.DEMOS[0].func is command.digits
+
+
+@pytest.mark.slow
+def test_the_module_runs_as_a_command():
+    roots = [str(Path(p.__file__).resolve().parents[1]) for p in (refopt, refopt_backends)]
+    done = subprocess.run(
+        [sys.executable, "-m", "refopt"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(roots)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(table(done.stdout)[1]) == len(command.DEMOS)
+
+
+def test_a_wrong_solution_is_not_certified(monkeypatch, capsys):
+    solve = refopt.sinkhorn_newton
+
+    def careless(*args, **options):
+        result = solve(*args, **options)
+        result.g = result.g + 1e-6 * np.arange(result.g.size) / result.g.size
+        return result
+
+    monkeypatch.setattr(refopt, "sinkhorn_newton", careless)
+    assert command.main(["--backend", "numpy"], demos=SMALL) == 1
+    assert capsys.readouterr().out.count("CERTIFICATE FAILS") == len(SMALL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--backend", "abacus"], "'abacus'"),
+        (["--plot", "no/such/folder/picture.png"], "no/such/folder"),
+        (["--frobnicate"], "--frobnicate"),
+    ],
+)
+def test_bad_arguments_end_with_code_2_and_say_why(arguments, text, capsys):
+    with pytest.raises(SystemExit) as end:
+        command.main(arguments, demos=SMALL)
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    assert text in err and out == ""
+
+
+def test_the_command_draws_a_picture(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "picture.png"
+    digits = partial(command.digits, norm="l2")
+    assert command.main(["--backend", "numpy", "--plot", str(file)], (*SMALL, digits)) == 0
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert str(file) in capsys.readouterr().out
+
+
+# Versions and warm-up
+
+
+def test_show_versions_says_what_a_bug_report_needs():
+    stream = io.StringIO()
+    refopt.show_versions(stream)
+    facts = dict(line.split(maxsplit=1) for line in stream.getvalue().splitlines())
+    assert facts["refopt"].startswith(refopt.__version__)
+    assert facts["refopt_backends"].startswith(refopt.__version__)
+    assert facts["numpy"] == np.__version__
+    assert facts["backends"] == ", ".join(refopt.available_backends())
+    assert {"Python", "scipy", "numba", "cupy", "platform", "processors"} <= facts.keys()
+
+
+def test_show_versions_imports_no_array_library():
+    code = "import io, sys, refopt; refopt.show_versions(io.StringIO()); print(*sys.modules)"
+    loaded = {name.partition(".")[0] for name in fresh_python.run(code).split()}
+    assert not loaded & {"numba", "cupy", "scipy", "matplotlib"}
+
+
+def test_warmup_returns_seconds_and_keeps_to_the_backend():
+    with refopt.use_backend("numpy"):
+        assert 0 < refopt.warmup() < 300
+    assert refopt.warmup("numpy", families=[]) < 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"), [(("abacus",), "'abacus'"), (("numpy", "alchemy"), "'alchemy'")]
+)
+def test_warmup_names_what_it_does_not_know(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        refopt.warmup(*arguments)
+
+
+@pytest.mark.slow
+def test_after_warmup_the_solvers_compile_nothing():
+    code = """
+import numpy as np, refopt
+from refopt_backends.numba_cpu import _transport_rows, _transport_sparse
+
+def compiled():
+    return {
+        (module.__name__, name): len(kernel.signatures)
+        for module in (_transport_rows, _transport_sparse)
+        for name, kernel in vars(module).items()
+        if name.endswith(("_serial", "_parallel"))
+    }
+
+refopt.warmup("numba")
+before = compiled()
+rng = np.random.default_rng(3)
+for n, m in ((100, 90), (700, 800)):
+    points = refopt.PointCloudCost(rng.random((n, 2)), rng.random((m, 2)), "cityblock")
+    C = points.toarray()
+    for cost in (points, C, C.astype(np.float32), np.asfortranarray(C)):
+        for reg in (1e-1, 1e-3):
+            res = refopt.sinkhorn_newton(cost, reg=reg)
+            refopt.sinkhorn(cost, reg=reg, maxiter=5)
+            refopt.transport_plan(res, sparse=True), refopt.plan_matvec(res, np.ones((m, 3)))
+            res.gap
+print([key for key, count in compiled().items() if count > before[key]])
+"""
+    assert fresh_python.run(code, timeout=600).strip() == "[]"
+
+
+# Progress
+
+
+@pytest.fixture
+def cost():
+    return np.random.default_rng(0).random((20, 15))
+
+
+def test_the_progress_bar_is_a_callback_that_shows_the_figures(cost):
+    pytest.importorskip("tqdm")
+    stream = io.StringIO()
+    with refopt.ProgressBar(total=100, desc="moving", file=stream) as bar:
+        res = refopt.sinkhorn_newton(cost, reg=0.01, callback=bar)
+        again = refopt.sinkhorn(cost, reg=0.5, callback=bar)  # starts anew
+    bar.close()
+    shown = stream.getvalue()
+    last = shown.rpartition("\r")[2]
+    assert res.success and again.success
+    assert f" {again.nit}/100 " in last
+    assert "moving" in last and "reg=0.5" in last and "marginal_error=" in last
+
+
+def test_a_disabled_progress_bar_prints_nothing(cost, capsys):
+    pytest.importorskip("tqdm")
+    with refopt.ProgressBar(disable=True) as bar:
+        assert refopt.sinkhorn_newton(cost, reg=0.01, callback=bar).success
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("library", "extra", "call"),
+    [
+        ("tqdm", "progress", refopt.ProgressBar),
+        ("matplotlib.pyplot", "plot", lambda: plot.convergence(None)),
+    ],
+)
+def test_a_missing_library_is_an_error_that_names_the_extra(library, extra, call, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ImportError, match=rf"refopt\[{extra}\]"):
+        call()
+
+
+# Pictures
+
+
+@pytest.fixture
+def ax(monkeypatch):
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    monkeypatch.setattr(plt, "show", lambda: pytest.fail("a picture was shown"))
+    before = dict(matplotlib.rcParams)
+    yield plt.figure().add_subplot()
+    plt.close("all")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_convergence_draws_the_history(ax, cost):
+    res = refopt.sinkhorn_newton(cost, reg=0.001)
+    assert plot.convergence(res, label="ours") is ax  # the current Axes
+    line, circles = ax.lines
+    assert ax.get_yscale() == "log" and line.get_label() == "ours"
+    np.testing.assert_array_equal(line.get_ydata(), res.history["marginal_error"])
+    assert circles.get_xdata().size == np.unique(res.history["reg"]).size
+    assert plot.convergence(res, ax, against="time") is ax
+    np.testing.assert_array_equal(ax.lines[2].get_xdata(), res.history["time"])
+    with pytest.raises(ValueError, match="against"):
+        plot.convergence(res, ax, against="hope")
+
+
+def test_plan_draws_both_clouds_and_the_strongest_couplings(ax):
+    X, Y = np.random.default_rng(0).random((2, 30, 3))
+    res = refopt.sinkhorn_newton(refopt.PointCloudCost(X, Y), reg=1e-3)
+    assert plot.plan(res, X, Y, ax, most=1) is ax
+    lines, rows, columns = ax.collections
+    i, j = np.unravel_index(refopt.transport_plan(res).argmax(), (30, 30))
+    np.testing.assert_allclose(lines.get_segments()[0], [X[i, :2], Y[j, :2]])
+    np.testing.assert_array_equal(rows.get_offsets(), X[:, :2])
+    np.testing.assert_array_equal(columns.get_offsets(), Y[:, :2])
+    with pytest.raises(ValueError, match=r"Y must have shape \(30, 2\)"):
+        plot.plan(res, X, Y[:20], ax)
+
+
+def test_interpolation_leads_from_one_image_to_the_other(ax):
+    problem = problems.digits("l2", 20, 45, background=False)
+    res = refopt.sinkhorn_newton(problem.C, problem.a, problem.b, reg=1e-2)
+    assert plot.interpolation(res, (28, 28), (0, 0.5, 1), ax) is ax
+    frames = np.hsplit(ax.images[0].get_array(), 3)
+    np.testing.assert_allclose(frames[0].ravel(), problem.a, atol=1e-5)
+    np.testing.assert_allclose(frames[2].ravel(), problem.b, atol=1e-5)
+    np.testing.assert_allclose([f.sum() for f in frames], 1, atol=1e-3)
+    for shape, times, name in (((28, 27), (0,), "shape"), ((28, 28), (1.5,), "times")):
+        with pytest.raises(ValueError, match=name):
+            plot.interpolation(res, shape, times, ax)
