@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import refopt
+import refopt.plot
 import refopt_backends
 from refopt_backends import _select
 
@@ -99,7 +100,7 @@ def test_the_api_page_lists_every_public_name():
     page = (ROOT / "docs/api/index.md").read_text(encoding="utf-8")
     listed = {name.rpartition(".")[2] for name in re.findall(r"^ {3}([\w.]+)$", page, re.MULTILINE)}
     public = {refopt: refopt.__all__, refopt_backends: refopt_backends.__all__}
-    public |= {m: m.__all__ for m in (refopt.transport, refopt.problems)}
+    public |= {m: m.__all__ for m in (refopt.transport, refopt.problems, refopt.plot)}
     missing = {
         name
         for names in public.values()

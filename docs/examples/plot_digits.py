@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import refopt
+import refopt.plot
 from refopt.problems import digits, load_digits
 
 # %%
@@ -36,33 +37,12 @@ print(f"transport cost {res.cost:.8f}, duality gap {res.gap:.1e}")
 # ---------------------
 # The plan sends the ink :math:`P_{ij}` from pixel :math:`x_i` to pixel :math:`y_j`. At the
 # time :math:`t` it is at :math:`(1-t)\,x_i+t\,y_j`, where it is shared between the
-# four pixels around that point. Entries of the plan below a thousandth of the
-# ink of their row and of their column are left out. White tears open where
-# neighbouring grains part: the best map is not continuous there.
+# four pixels around that point. White tears open where neighbouring grains part:
+# the best map is not continuous there.
 
-plan = refopt.transport_plan(res, sparse=True, drop=1e-3).tocoo()
-print(f"{plan.nnz} entries hold {plan.sum():.4f} of the ink")
-
-
-def draw(points, ink, size=28):
-    """Sum up grains of ink on a grid, bilinearly."""
-    corner = np.clip(np.floor(points).astype(int), 0, size - 2)
-    u, v = (points - corner).T
-    shares = {(0, 0): (1 - u) * (1 - v), (0, 1): (1 - u) * v, (1, 0): u * (1 - v), (1, 1): u * v}
-    image = np.zeros((size, size))
-    for (i, j), share in shares.items():
-        np.add.at(image, (corner[:, 0] + i, corner[:, 1] + j), share * ink)
-    return image
-
-
-times = np.linspace(0, 1, 7)
-figure, axes = plt.subplots(1, len(times), figsize=(11, 1.9), layout="constrained")
-for ax, t in zip(axes, times, strict=True):
-    points = (1 - t) * problem.X[plan.row] + t * problem.Y[plan.col]
-    ax.imshow(draw(points, plan.data), cmap="Greys", vmin=0, vmax=0.9 * problem.b.max())
-    ax.set_title(f"t = {t:.2f}")
-    ax.set_xticks([])
-    ax.set_yticks([])
+figure, ax = plt.subplots(figsize=(9, 1.9), layout="constrained")
+refopt.plot.interpolation(res, (28, 28), ax=ax)
+ax.set_xlabel("t")
 plt.show()
 
 # %%
@@ -93,26 +73,21 @@ plt.show()
 # Convergence
 # -----------
 # The marginal error after every iteration, beside that of plain Sinkhorn
-# iterations on the same problem. The saw teeth are the stages of
+# iterations on the same problem. Circles mark the beginning of a stage of
 # regularisation: each ends as soon as it is good enough to start the next.
 # In the last stage every step takes off more digits than the one before.
 
 data = problem.C, problem.a, problem.b
 plain = refopt.sinkhorn(*data, reg=problem.reg, eps_scaling=None, maxiter=3000)
-print("plain Sinkhorn:", plain.message)
-
-error = res.history["marginal_error"]
-last = res.history["reg"] == problem.reg
-number = np.arange(error.size)
+print(f"plain Sinkhorn: error {plain.marginal_error:.1e} after {plain.nit} iterations")
 
 figure, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
-ax.loglog(1 + np.arange(plain.nit + 1), plain.history["marginal_error"], color="0.6")
-ax.loglog(1 + number, error, color="tab:blue", alpha=0.5)
-ax.loglog(1 + number[last], error[last], "o-", color="tab:blue", ms=4)
+refopt.plot.convergence(res, ax=ax, label="sparse Newton")
+refopt.plot.convergence(plain, ax=ax, label="plain Sinkhorn")
 ax.axhline(1e-9, color="0.4", lw=0.8, ls=":")
-ax.set_xlabel("iteration + 1")
-ax.set_ylabel(r"$\|P1-a\|_1+\|P^T1-b\|_1$")
-ax.legend(["plain Sinkhorn", "sparse Newton, larger reg", "sparse Newton, reg as asked"])
+ax.set_xscale("symlog", linthresh=10)
+ax.set_xlim(left=0)
+ax.legend()
 plt.show()
 
 # %%
