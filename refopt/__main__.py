@@ -23,7 +23,7 @@ from refopt_backends import resolve
 
 TOL = 1e-9
 _GAP = 1e-8  # largest duality gap, relative to the largest cost
-_PLAIN_ITERATIONS, _PLAIN_SECONDS = 2000, 4.0  # what the plain method is given
+_PLAIN_ITERATIONS, _PLAIN_SECONDS = 2000, 3.0  # what the plain method is given
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def convergence(result, ax=None, label=None, against="iteration"):
     Returns
     -------
     matplotlib.axes.Axes
+        Those drawn into.
 
     Raises
     ------
@@ -89,6 +90,7 @@ def plan(result, X, Y, ax=None, most=None):
     Returns
     -------
     matplotlib.axes.Axes
+        Those drawn into.
 
     Raises
     ------
@@ -145,6 +147,7 @@ def interpolation(result, shape, times=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0), ax=None):
     Returns
     -------
     matplotlib.axes.Axes
+        Those drawn into.
 
     Raises
     ------
