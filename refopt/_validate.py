@@ -24,6 +24,11 @@ def as_array(value: Any, name: str) -> Any:
         raise ValueError(f"{name} must be an array, got nested lists of uneven length") from error
 
 
+def dtype_name(value: Any) -> str:
+    """Name of an array's dtype without its library, as "float64"; "" of what is no array."""
+    return str(getattr(value, "dtype", "")).rpartition(".")[-1]
+
+
 def real_array(xp: Any, value: Any, name: str, ndim: int, *, keep_order: bool = False) -> Any:
     """`value` in float32 or float64, C-contiguous, not copied without need.
 
@@ -52,7 +57,7 @@ def real_array(xp: Any, value: Any, name: str, ndim: int, *, keep_order: bool = 
     ValueError
         Another number of dimensions.
     """
-    kind = str(getattr(value, "dtype", ""))
+    kind = dtype_name(value)
     if kind.startswith("complex"):
         raise TypeError(f"{name} must be real, got dtype {kind}")
     if not kind.startswith(("float", "int", "uint", "bool")):

@@ -56,7 +56,7 @@ class TransportProblem(HoldsNamespace):
         )
         cost = as_cost(self.xp, C)
         self.user_cost, self.shape = cost, cost.shape
-        self.single = not lazy and str(C.dtype) == "float32"
+        self.single = not lazy and _validate.dtype_name(C) == "float32"
         self._weigh(a, b)
         if prior is not None:
             cost = self._with_prior(cost, prior)
@@ -65,7 +65,7 @@ class TransportProblem(HoldsNamespace):
     def _weigh(self, a, b):
         """The masses as float64 histograms, and their common sum."""
         n, m = self.shape
-        singles = [str(getattr(x, "dtype", "")) == "float32" for x in (a, b)]
+        singles = [_validate.dtype_name(x) == "float32" for x in (a, b)]
         self.user_a = self._histogram(a, "a", n)
         self.user_b = self._histogram(b, "b", m)
         sum_a, sum_b = (float(self.xp.sum(x)) for x in (self.user_a, self.user_b))
