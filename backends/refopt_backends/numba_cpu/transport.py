@@ -11,6 +11,10 @@ from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
 _NONE = np.empty((0, 0))
 
+# A pair takes about half a nanosecond: that many weigh as much as one element of
+# the work by which threads are woken. On a busy machine they wake slowly.
+_PAIRS_PER_ELEMENT = 64
+
 
 @dataclass(frozen=True)
 class Entries:
@@ -57,7 +61,8 @@ def _unpacked(cost):
 
 
 def _work(cost):
-    return cost[0].size if len(cost) == 1 else cost[0].size * cost[1].shape[0]
+    pairs = cost[0].size if len(cost) == 1 else cost[0].shape[0] * cost[1].shape[0]
+    return pairs // _PAIRS_PER_ELEMENT
 
 
 def semidual_pass(cost, g, a, reg, f_guess=None):
@@ -116,7 +121,8 @@ def sample_entries(cost, f, g, reg, a, per_row):
 def entries_pass(entries, g, a, reg, f_guess):
     shift = reg * np.log(a) - f_guess
     args = (entries.indptr, entries.indices, entries.cost, g, a, reg, shift)
-    f, c, plan = run_parallel(entries.nnz, sparse.entries_parallel, sparse.entries_serial, *args)
+    work = entries.nnz // _PAIRS_PER_ELEMENT
+    f, c, plan = run_parallel(work, sparse.entries_parallel, sparse.entries_serial, *args)
     return f, c, Entries(entries.shape, entries.indptr, entries.indices, entries.cost, plan)
 
 
@@ -137,11 +143,11 @@ def newton_matrix(entries, a, b, c, threshold, shift):
 def newton_product(matrix, v):
     args = (*matrix.rows, *matrix.columns, matrix.extra, v)
     twins = sparse.newton_product_parallel, sparse.newton_product_serial
-    return run_parallel(matrix.nnz, *twins, *args)
+    return run_parallel(matrix.nnz // _PAIRS_PER_ELEMENT, *twins, *args)
 
 
 def newton_cg(matrix, rhs, rtol, maxiter):
-    if threads_for(matrix.nnz) > 1:
+    if threads_for(matrix.nnz // _PAIRS_PER_ELEMENT) > 1:
         return conjugate_gradients(
             lambda v: newton_product(matrix, v), matrix.diagonal, rhs, rtol, maxiter
         )
