@@ -34,7 +34,8 @@ def transport_plan(res, sparse=False, drop=0.0):
     Raises
     ------
     TypeError
-        `res` is not a result of this package.
+        `res` is not a result of this package; `sparse` with arrays of a library
+        other than NumPy and CuPy.
     ValueError
         `drop` is negative or not finite.
 
@@ -333,6 +334,8 @@ def _sparse_array(xp):
         from scipy.sparse import csr_array
 
         return csr_array
+    if xp.__name__ != "cupy":
+        raise TypeError(f"sparse=True needs NumPy or CuPy arrays, the result is of {xp.__name__}")
     from cupyx.scipy.sparse import csr_matrix
 
     return csr_matrix

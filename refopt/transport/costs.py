@@ -96,7 +96,10 @@ class PointCloudCost:
         -------
         array, shape (len(rows), m)
         """
-        return cost_rows(self.arguments, rows)
+        xp = self.X.__array_namespace__()
+        some = isinstance(rows, slice)
+        X = self.X[rows, :] if some else xp.take(self.X, xp.asarray(rows), axis=0)
+        return cost_rows((X, *self.arguments[1:]), slice(None))
 
     def toarray(self):
         """The whole matrix.
