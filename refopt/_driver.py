@@ -8,7 +8,7 @@ It never writes into an array that it has yielded.
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,7 +71,7 @@ class Outcome:
 
 
 def run(
-    algorithm: Iterator[Iterate],
+    algorithm: Generator[Iterate, None, tuple[int, Any] | None],
     *,
     tol: float,
     maxiter: int,
@@ -111,11 +111,12 @@ def run(
     -------
     Outcome
     """
-    tell = _listener(callback)
+    tell = _listener(callback, view)
     began = time.perf_counter()
     columns: dict[str, list[float]] = {}
-    best: Iterate | None = None
-    status, detail, nit = None, "", 0
+    best: Any = None
+    status: int | None = None
+    detail, nit = "", 0
     while True:
         try:
             iterate = next(algorithm)
@@ -139,7 +140,7 @@ def run(
             best, status = iterate, _status.CONVERGED
         if tell is not None and nit and (served or status is not None):
             try:
-                tell(view(iterate, nit))
+                tell(iterate, nit)
             except StopIteration:
                 status = _status.CALLBACK_STOP if status is None else status
         if status is not None:
@@ -175,8 +176,8 @@ def _line(nit, iterate, measure):
     return f"{nit:6d}  fun {iterate.fun: .10e}  {measure} {iterate.error:.3e}{extra}"
 
 
-def _listener(callback):
-    """The callback as a function of one intermediate result."""
+def _listener(callback, view):
+    """The callback as a function of an iterate and its number."""
     if callback is None:
         return None
     if not callable(callback):
@@ -184,7 +185,7 @@ def _listener(callback):
     try:
         parameters = inspect.signature(callback).parameters
     except (TypeError, ValueError):  # some builtins have no signature
-        return callback
+        parameters = ()
     if set(parameters) == {"intermediate_result"}:
-        return lambda result: callback(intermediate_result=result)
-    return callback
+        return lambda iterate, nit: callback(intermediate_result=view(iterate, nit))
+    return lambda iterate, nit: callback(view(iterate, nit))

@@ -64,7 +64,8 @@ def transport_plan(res, sparse=False, drop=0.0):
         P = problem.kernels.plan_rows(cost, res.f, res.g, problem.reg)
         return xp.astype(P, dtype, copy=False)
     f, g = _reduced(problem, res)
-    share, n, m = max(drop, 1e-300), *problem.cost.shape
+    n, m = problem.cost.shape
+    share = max(drop, 1e-300)
     entries = problem.kernels.select_entries(
         problem.cost.arguments, f, g, problem.reg, share * problem.a, share * problem.b, n * m
     )
