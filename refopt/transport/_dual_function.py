@@ -4,6 +4,7 @@ import math
 
 from refopt import _validate
 from refopt.transport._problem import TransportProblem
+from refopt_backends import resolve
 
 
 def lyapunov(f, g, C, a, b, reg, *, backend=None):
@@ -132,7 +133,9 @@ def _marginals(f, g, C, a, b, reg, backend):
 
 
 def _potential(xp, potential, name, mass):
-    potential = _validate.real_array(xp, _validate.as_array(potential, name), name, 1)
+    potential = _validate.as_array(potential, name)
+    resolve(mass, potential, names=("C", name), backend="reference")
+    potential = _validate.real_array(xp, potential, name, 1)
     if potential.shape != mass.shape:
         raise ValueError(f"{name} must have {mass.shape[0]} entries, got {potential.shape[0]}")
     potential = xp.astype(potential, xp.float64)

@@ -158,8 +158,9 @@ class TransportProblem(HoldsNamespace):
         if x0 is None:
             return None
         xp = self.xp
-        x0 = _validate.real_array(xp, _validate.as_array(x0, "x0"), "x0", 1)
+        x0 = _validate.as_array(x0, "x0")
         resolve(self.user_a, x0, names=("C", "x0"), backend="reference")
+        x0 = _validate.real_array(xp, x0, "x0", 1)
         n, m = self.shape
         if x0.shape[0] != n + m:
             raise ValueError(f"x0 must have {n + m} entries, f and then g, got {x0.shape[0]}")

@@ -96,7 +96,7 @@ class PointCloudCost:
         -------
         array, shape (len(rows), m)
         """
-        xp = self.X.__array_namespace__()
+        xp, _ = resolve(self.X, backend="reference")
         some = isinstance(rows, slice)
         X = self.X[rows, :] if some else xp.take(self.X, xp.asarray(rows), axis=0)
         return cost_rows((X, *self.arguments[1:]), slice(None))
