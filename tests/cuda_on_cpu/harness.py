@@ -1,20 +1,35 @@
 """``import cupy`` without CuPy: the stand-in takes its place inside a ``with``."""
 
 import importlib.util
+import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import refopt_backends
 from cuda_on_cpu import compiler
+from refopt_backends._spec import KERNELS
 
 HERE = Path(__file__).parent
-KERNELS = Path(refopt_backends.__file__).parent / "cupy_gpu"
+FOLDER = Path(refopt_backends.__file__).parent / "cupy_gpu"
 
 
 def families():
     """The families that have CUDA kernels."""
-    return sorted(file.stem for file in KERNELS.glob("*.cu"))
+    return sorted(f for f in {k.family for k in KERNELS.values()} if files(f))
+
+
+def files(family=None):
+    """Names of the ``.cu`` files of a family, `family` itself and `family`_something; of all."""
+    names = sorted(file.name for file in FOLDER.glob("*.cu"))
+    return [n for n in names if family is None or re.match(rf"{family}[._]", n)]
+
+
+def source(file):
+    """The text of a ``.cu`` file as it is compiled."""
+    from refopt_backends.cupy_gpu._launch import source
+
+    return source(FOLDER / file)
 
 
 def unavailable():

@@ -16,10 +16,10 @@ def test_kernels_agree_with_the_reference(cupy, family):
 def test_agreement_does_not_depend_on_how_the_work_is_cut(cupy, monkeypatch):
     # Few blocks, so that each warp takes several rows, and blocks of the plan of
     # a row or two: what only large problems reach otherwise.
-    from refopt_backends.cupy_gpu import transport
+    from refopt_backends.cupy_gpu import _shapes, transport
     from refopt_backends.testing import conformance
 
-    monkeypatch.setattr(transport, "BUSY", 1)
-    monkeypatch.setattr(transport, "BLOCK_ENTRIES", 100)
+    monkeypatch.setattr(_shapes, "BUSY", 1)
+    monkeypatch.setattr(_shapes, "BLOCK_ENTRIES", 100)
     monkeypatch.setattr(transport, "STAGED_DIMENSIONS", 0)
     conformance("cupy", families=["transport"])

@@ -14,9 +14,9 @@ ARCHITECTURES = (75, 80, 90, 120)
 
 @pytest.mark.skipif(not NVCC, reason="no nvcc on this machine")
 @pytest.mark.parametrize("real", ["float", "double"])
-@pytest.mark.parametrize("family", harness.families())
-def test_compiles_for_every_architecture_without_spills(family, real, tmp_path):
-    file = harness.KERNELS / f"{family}.cu"
+@pytest.mark.parametrize("name", harness.files())
+def test_compiles_for_every_architecture_without_spills(name, real, tmp_path):
+    file = harness.FOLDER / name
     listed = subprocess.run([NVCC, "--list-gpu-arch"], capture_output=True, text=True, check=True)
     known = [a for a in ARCHITECTURES if f"compute_{a}\n" in listed.stdout]
     if not known:

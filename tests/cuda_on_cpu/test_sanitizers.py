@@ -12,7 +12,7 @@ BLOCKS = 8  # of a launch that is repeated: under a sanitizer each takes millise
 
 @pytest.fixture(scope="module")
 def launches(compiled):
-    """Per family, the last small launch of each kernel by the examples of its family."""
+    """Per file, the last small launch of each kernel by the examples of its family."""
     with harness.stand_in(compiled) as cupy:
         from refopt_backends import resolve
 
@@ -25,7 +25,9 @@ def launches(compiled):
                     getattr(kernels, case.kernel)(*case.build(kernels))
             made = [one for one in made if one.defines == ("-DREAL=double",)]
             small = {one.kernel: one for one in made if np.prod(one.sizes[:3]) <= BLOCKS}
-            chosen[family] = list(small.values())
+            for file in harness.files(family):
+                code = harness.source(file)
+                chosen[file] = [one for one in small.values() if one.code == code]
     return chosen
 
 
@@ -37,36 +39,41 @@ def report(*args):
 
 
 @pytest.mark.parametrize("sanitizer", ["thread", "address"])
-@pytest.mark.parametrize("family", harness.families())
-def test_every_kernel_is_clean(launches, family, sanitizer, compiled):
-    names = compiler.kernel_names((harness.KERNELS / f"{family}.cu").read_text())
-    assert {one.kernel for one in launches[family]} == set(names)
-    assert report(launches[family], sanitizer, compiled) == ""
+@pytest.mark.parametrize("file", harness.files())
+def test_every_kernel_is_clean(launches, file, sanitizer, compiled):
+    names = compiler.kernel_names(harness.source(file))
+    assert {one.kernel for one in launches[file]} == set(names)
+    assert report(launches[file], sanitizer, compiled) == ""
 
 
 BARRIER = "    __syncthreads();"
-PLANTED = {  # sanitizer, right text, wrong text
+PLANTED = {  # file, sanitizer, right text, wrong text
     "the sum over warps reads what other warps have not written": (
+        "transport.cu",
         "thread",
         BARRIER + "\n    if (threadIdx.x == 0) {\n        for",
         "    if (threadIdx.x == 0) {\n        for",
     ),
     "a tile is overwritten while other threads still read it": (
+        "transport.cu",
         "thread",
         BARRIER + "\n    for (int k = threadIdx",
         "    for (int k = threadIdx",
     ),
     "a sum is overwritten while other threads still read it": (
+        "transport_sparse.cu",
         "thread",
         BARRIER + "  // scratch may still be read",
         "    // scratch may still be read",
     ),
     "the last block stores beyond the end of an array": (
+        "transport.cu",
         "address",
         "    if (j >= m) return;\n    double sum = 0;\n    for (int p",
         "    double sum = 0;\n    for (int p",
     ),
     "a warp stores beyond the shared memory": (
+        "transport.cu",
         "address",
         "pairs[threadIdx.x / 32 * 2] =",
         "pairs[threadIdx.x / 32 * 2 + 2] =",
@@ -77,7 +84,7 @@ FINDING = {"thread": "data race", "address": "heap-buffer-overflow"}
 
 @pytest.mark.parametrize("mistake", PLANTED)
 def test_a_planted_mistake_is_reported(launches, mistake, compiled):
-    sanitizer, right, wrong = PLANTED[mistake]
+    file, sanitizer, right, wrong = PLANTED[mistake]
 
     def plant(code):
         assert code.count(right) == 1, "the kernel has changed; plant the mistake elsewhere"
@@ -85,5 +92,5 @@ def test_a_planted_mistake_is_reported(launches, mistake, compiled):
 
     # The thread sanitizer remembers four accesses to a word: one run in ten misses
     # a race among many readers.
-    runs = 10 * launches["transport"]
+    runs = 10 * launches[file]
     assert FINDING[sanitizer] in report(runs, sanitizer, compiled, plant)

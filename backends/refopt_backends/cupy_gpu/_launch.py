@@ -1,7 +1,8 @@
 """The one way from Python to a CUDA kernel.
 
-A ``.cu`` file is self-contained (no ``#include``), writes ``REAL`` for the
-floating type and declares ``extern "C" __global__ void name(...)``.  That
+A ``.cu`` file writes ``REAL`` for the floating type and declares
+``extern "C" __global__ void name(...)``; a file of this folder that it includes
+is pasted in, because CuPy does not notice when an included file changes.  That
 declaration is the kernel's signature: it is read here, so that a Python float
 never reaches a four-byte parameter nor a host array a pointer.
 
@@ -101,7 +102,13 @@ def launch(file, name, grid, block, args, *, real, shared_mem=0):
 
 @cache
 def _module(cupy, path, real, device):  # one per device, and per CuPy or its stand-in
-    return cupy.RawModule(code=path.read_text(), options=(f"-DREAL={_C_NAME[real]}",))
+    return cupy.RawModule(code=source(path), options=(f"-DREAL={_C_NAME[real]}",))
+
+
+def source(path):
+    """The text of a ``.cu`` file, with what it includes pasted in."""
+    include = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
+    return include.sub(lambda match: (path.parent / match[1]).read_text(), path.read_text())
 
 
 def _checked(ndarray, kernel, p, arg, real):
