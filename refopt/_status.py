@@ -13,7 +13,7 @@ MESSAGES = {
     CONVERGED: "Converged: {measure} {error:.3g} <= tol {tol:.3g}.",
     MAXITER: "The iteration limit was reached: {measure} {error:.3g} > tol {tol:.3g}.",
     CALLBACK_STOP: "The callback stopped the iteration: {measure} {error:.3g}.",
-    STALLED: "Stalled at rounding level: {measure} {error:.3g} > tol {tol:.3g}.",
+    STALLED: "Stalled, no step brings progress: {measure} {error:.3g} > tol {tol:.3g}.",
     BREAKDOWN: "Non-finite numbers were met; the best finite iterate has {measure} {error:.3g}.",
     INFEASIBLE: "The problem has no solution.",
     TIME_LIMIT: "The time limit was reached: {measure} {error:.3g} > tol {tol:.3g}.",

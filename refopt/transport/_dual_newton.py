@@ -15,6 +15,7 @@ from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
 _CG_RTOL = 1e-8
 _TRIALS = 30
+_PATIENCE = 3  # failed steps in a row before the run counts as stalled
 _ROUNDING = 1e-14
 _MOST_GROWTH = 300.0  # of log P in one step: beyond, D is hopelessly low and P may overflow
 
@@ -96,17 +97,22 @@ def sparse_newton_sinkhorn(dual, g, options, effort):
         point = dual.at(*dual.sinkhorn_step(point.g))
         effort.sinkhorn += 1
         yield _iterate(dual, point, kind=1)
+    failures = 0
     while True:  # stage 2
         entries = dual.sparse_plan(point, options)
         df, dg, ncg = dual.newton_direction(point, entries, options)
         new, alpha = _backtrack(dual, point, df, dg)
         effort.newton += 1
         effort.cg += ncg
-        if new is None:
-            return _status.STALLED, "The line search found no ascent; keep more entries (density)."
         dropped = max(float(dual.xp.sum(point.r) - dual.xp.sum(entries.coo()[2])), 0.0)
+        if new is None:  # too early for Newton, which the paper leaves to the user's N1
+            new = dual.at(*dual.sinkhorn_step(point.g))
+            effort.sinkhorn += 1
+            failures = failures + 1 if new.err >= point.err else 0
         point = new
         yield _iterate(dual, point, 2, alpha, entries.nnz, dropped, ncg)
+        if failures >= _PATIENCE:
+            return _status.STALLED, "More warm-up or a larger density may help."
 
 
 def _backtrack(dual, point, df, dg):

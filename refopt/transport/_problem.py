@@ -117,13 +117,15 @@ class TransportProblem(HoldsNamespace):
         return as_cost(xp, xp.where(present, C - self.reg * log_prior, math.inf))
 
     def _demand_partners(self, allowed, name, what):
-        """Every row and column with mass must keep an allowed pair."""
+        """Every row and column with mass must keep an allowed pair with one that has mass."""
         xp = self.xp
-        for axis, mass, word in ((1, self.user_a, "row"), (0, self.user_b, "column")):
-            alone = ~xp.any(allowed, axis=axis) & (mass > 0)
+        has_a, has_b = self.user_a > 0, self.user_b > 0
+        for axis, mass, word in ((1, has_a, "row"), (0, has_b, "column")):
+            partner = has_b[None, :] if axis == 1 else has_a[:, None]
+            alone = ~xp.any(allowed & partner, axis=axis) & mass
             if bool(xp.any(alone)):
                 k = int(xp.nonzero(alone)[0][0])
-                raise ValueError(f"{name} must have {what} in {word} {k}, which has mass")
+                raise ValueError(f"{name} must have {what} in {word} {k}, with a partner that has mass")
 
     def _reduce(self, cost):
         """Drop what has no mass, scale to mass 1, put the better side in g."""

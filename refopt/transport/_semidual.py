@@ -64,7 +64,9 @@ class SemiDual:
         lazy = len(self.cost) > 1
         self.most_entries = min(self.n * self.m, _MAX_ENTRIES) if lazy else self.n * self.m
         self.log_b = self.xp.log(self.b)
-        self.estimate_from = math.inf if lazy else _SINGLE_EPS * problem.cost.magnitude
+        size = math.inf if lazy else problem.cost.magnitude
+        fits = 1e-30 < size < 1e30  # beyond, single precision over- or underflows
+        self.estimate_from = _SINGLE_EPS * size if fits else math.inf
         self._single_cost = None
         self.npasses = 0  # over all pairs
         self._kept = None
