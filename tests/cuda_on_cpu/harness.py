@@ -48,7 +48,8 @@ def stand_in(folder):
     cupy._folder = Path(folder)
     before = _forget()
     sys.modules |= {"cupy": cupy}
-    sys.modules |= dict.fromkeys(("cupyx", "cupyx.scipy", "cupyx.scipy.linalg"), cupyx)
+    cupyx_modules = ("cupyx", "cupyx.scipy", "cupyx.scipy.linalg", "cupyx.scipy.sparse")
+    sys.modules |= dict.fromkeys(cupyx_modules, cupyx)
     try:
         yield cupy
     finally:

@@ -77,3 +77,42 @@ def test_the_same_input_gives_the_same_bits(cupy, transport):
     first, second = (transport.semidual_pass(*args) for _ in range(2))
     for x, y in zip(first, second, strict=True):
         np.testing.assert_array_equal(x.get(), y.get())
+
+
+@pytest.mark.parametrize("per_row", [1, 7, 40, 10**9])
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("m", [1, 31, 32, 33, 200])
+def test_a_sampled_row_never_strays_from_the_plan(cupy, transport, m, stored, per_row):
+    rng = np.random.default_rng(4)
+    n, reg = 70, 0.02
+    X, Y, (a, g) = rng.random((n, 2)), rng.random((m, 2)), masses_and_potential(rng, n, m)
+    C = cdist(X, Y, "sqeuclidean")
+    cost = (C,) if stored else (X, Y, 0, 1.0)
+    f, _ = softmax_pass(C, g, a, reg)
+    plan = np.exp((f[:, None] + g - C) / reg)
+    found = transport.sample_entries(
+        on_device(cupy, cost), cupy.asarray(f), cupy.asarray(g), reg, cupy.asarray(a), per_row
+    )
+    rows, columns, values = (x.get() for x in found.coo())
+    assert found.sampled
+    assert found.nnz == rows.size
+    assert np.bincount(rows, minlength=n).max() <= per_row + 1
+    sample = np.zeros((n, m))
+    sample[rows, columns] = values
+    draw = (a / per_row)[:, None]
+    large = plan >= draw * (1 + 1e-9)
+    np.testing.assert_allclose(sample[large], plan[large], rtol=1e-9)
+    small = sample[~large] / np.broadcast_to(draw, plan.shape)[~large]
+    assert np.all((small == 0) | (abs(small - 1) < 1e-8))
+    # Up to any column, a row of the sample has the mass of the plan, to one draw.
+    assert np.all(abs(np.cumsum(sample - plan, axis=1)) <= draw * (1 + 1e-9))
+
+
+def test_sampling_draws_every_entry_as_often_as_its_chance(cupy, transport):
+    m, n, per_row = 50, 2000, 5  # every row the same, but for where its sum starts
+    p = np.random.default_rng(5).dirichlet(np.ones(m))
+    a, zeros = cupy.full(n, 1.0 / n), cupy.zeros(n)
+    cost = (cupy.asarray(np.tile(-np.log(p / n), (n, 1))),)
+    found = transport.sample_entries(cost, zeros, cupy.zeros(m), 1.0, a, per_row)
+    mean = transport.entries_product(found, cupy.ones(n), True).get()
+    np.testing.assert_allclose(mean, p, atol=2.0 / (n * per_row))
