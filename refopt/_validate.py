@@ -26,7 +26,8 @@ def as_array(value: Any, name: str) -> Any:
 
 def dtype_name(value: Any) -> str:
     """Name of an array's dtype without its library, as "float64"; "" of what is no array."""
-    return str(getattr(value, "dtype", "")).rpartition(".")[-1]
+    dtype = getattr(value, "dtype", "")
+    return str(getattr(dtype, "name", dtype)).rpartition(".")[-1]
 
 
 def real_array(xp: Any, value: Any, name: str, ndim: int, *, keep_order: bool = False) -> Any:
@@ -67,8 +68,8 @@ def real_array(xp: Any, value: Any, name: str, ndim: int, *, keep_order: bool = 
             f"{name} must be {ndim}-dimensional, got {value.ndim} dimensions of shape "
             f"{tuple(value.shape)}"
         )
-    if kind != "float32":
-        value = xp.astype(value, xp.float64, copy=False)
+    # NumPy's bytes may be in another order: float32 is converted too.
+    value = xp.astype(value, xp.float32 if kind == "float32" else xp.float64, copy=False)
     flags = getattr(value, "flags", None)
     if flags is None or flags.c_contiguous or (keep_order and flags.f_contiguous):
         return value
