@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from refopt import _status
 from refopt._driver import Iterate
 
-# Continuation: reg <- max(reg, eps/ratio) from eps = _START * spread(C); a stage
-# ends at a marginal error of _STAGE_TARGET, the last one at tol/2.
+# Continuation: eps from _START * spread(C) down to reg. A stage ends at a marginal
+# error of _STAGE_TARGET, of _FINE_TARGET where eps < _FINE_FROM * spread(C): there
+# mass that is still misplaced would have far to go later. The last ends at tol/2.
 _START = 0.05
 _STAGE_TARGET = 0.05
+_FINE_FROM, _FINE_TARGET = 1e-3, 0.005
 _RATIO = 2.5
 
 _FIRST_RADIUS, _LEAST_RADIUS, _MOST_RADIUS = 30.0, 0.5, 1e8
 _ARMIJO = 1e-4
 _STAGNATION, _CARE = 0.5, 0.05
 _TRIALS = 12
+_DOUBLINGS = 20
 _DIRECT_SIZE = 64  # m x m systems up to here are factorised at once
 _MOST_DENSE = 6000  # and up to here where conjugate gradients give up
 _ROUGH_FROM = 0.03  # marginal error from which single precision will do for the next pass
@@ -51,7 +54,7 @@ def schedule(reg, spread, tol, eps_scaling):
     if eps_scaling is not None:
         eps = _START * spread
         while eps > reg:
-            stages.append((eps, _STAGE_TARGET))
+            stages.append((eps, _STAGE_TARGET if eps >= _FINE_FROM * spread else _FINE_TARGET))
             eps /= _RATIO if eps_scaling == "auto" else eps_scaling
     return [*stages, (reg, 0.5 * tol)]
 
@@ -92,8 +95,10 @@ def semidual_newton(dual, g, stages, options, effort):
             d, ncg = _solve(dual, S, residual, care * _forcing(point.err, target), options, effort)
             d = eps * _compress(dual.xp, d)
             new, alpha = _line_search(dual, point, d, target)
+            if new is not None and care < 1.0 and alpha == 1.0:
+                new, alpha = _go_on(dual, point, new, d, target)
             effort.newton += 1
-            if alpha == 1.0:
+            if alpha >= 1.0:
                 radius = min(4.0 * radius, _MOST_RADIUS)
             else:
                 radius = max(radius / 4.0, _LEAST_RADIUS)
@@ -103,7 +108,7 @@ def semidual_newton(dual, g, stages, options, effort):
                 effort.sinkhorn += 1
                 failures = failures + 1 if new.err >= point.err else 0
             # A small residual in the norm of CG can still be the whole error.
-            stagnant = alpha == 1.0 and new.err > _STAGNATION * point.err
+            stagnant = alpha >= 1.0 and new.err > _STAGNATION * point.err
             care = max(_CARE * care, 1e-6) if stagnant else 1.0
             point = new
             yield _iterate(dual, point, stages, "newton", **step)
@@ -196,3 +201,18 @@ def _line_search(dual, point, d, target):
             return new, alpha
         alpha *= 0.4 if trial < 4 else 0.1
     return None, 0.0
+
+
+def _go_on(dual, point, new, d, target):
+    """Double a full step while F rises.
+
+    A cluster of the plan's graph that no edge ties to the rest may have to
+    travel far until it meets the next one, and the error is the same meanwhile.
+    """
+    alpha = 1.0
+    for _ in range(_DOUBLINGS):
+        further = dual.at(point.g + 2.0 * alpha * d, point.eps, target, f_guess=new.f)
+        if not (math.isfinite(further.err) and further.fun > new.fun):
+            break
+        new, alpha = further, 2.0 * alpha
+    return new, alpha
