@@ -116,3 +116,13 @@ def test_sampling_draws_every_entry_as_often_as_its_chance(cupy, transport):
     found = transport.sample_entries(cost, zeros, cupy.zeros(m), 1.0, a, per_row)
     mean = transport.entries_product(found, cupy.ones(n), True).get()
     np.testing.assert_allclose(mean, p, atol=2.0 / (n * per_row))
+
+
+def test_a_long_row_of_many_draws(cupy, transport):
+    m, per_row = 9000, 6000
+    cost, g = (cupy.full((1, m), np.log(m)),), cupy.zeros(m)
+    one = cupy.ones(1)
+    found = transport.sample_entries(cost, cupy.zeros(1), g, 1.0, one, per_row)
+    assert abs(found.nnz - per_row) <= 1
+    gaps = np.diff(found.coo()[1].get())
+    assert set(gaps) == {1, 2}
