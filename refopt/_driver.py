@@ -116,45 +116,46 @@ def run(
     columns: dict[str, list[float]] = {}
     best: Any = None
     status: int | None = None
-    detail, nit = "", 0
-    while True:
+    detail, nit = "", -1
+    while status is None:
         try:
             iterate = next(algorithm)
         except StopIteration as end:
             status, detail = end.value or (_status.STALLED, "")
-            nit -= 1  # the iteration that was begun yielded nothing
             break
+        nit += 1
         elapsed = time.perf_counter() - began
         _append(columns, {"time": elapsed, "fun": iterate.fun, measure: iterate.error})
         _append(columns, iterate.record)
-        if not _finite(iterate):
-            status = _status.BREAKDOWN
-            best = best or iterate
-            break
-        if best is None or _better(iterate, best):
-            best = iterate
         served = nit % check_every == 0
+        status = _verdict(iterate, nit, tol, maxiter, elapsed if served else 0.0, time_limit)
+        if best is None or status == _status.CONVERGED or _better(iterate, best):
+            best = iterate
         if disp and nit % (check_every if disp is True else int(disp)) == 0:
             print(_line(nit, iterate, measure))
-        if iterate.final and iterate.error <= tol:
-            best, status = iterate, _status.CONVERGED
-        if tell is not None and nit and (served or status is not None):
+        if tell is not None and nit and (served or status is not None) and _finite(iterate):
             try:
                 tell(iterate, nit)
             except StopIteration:
-                status = _status.CALLBACK_STOP if status is None else status
-        if status is not None:
-            break
-        if nit >= maxiter:
-            status = _status.MAXITER
-            break
-        if time_limit is not None and served and elapsed > time_limit:
-            status = _status.TIME_LIMIT
-            break
-        nit += 1
+                status = status if status == _status.CONVERGED else _status.CALLBACK_STOP
     algorithm.close()
     history = {key: np.array(values) for key, values in columns.items()}
     return Outcome(best, status, detail, max(nit, 0), history)
+
+
+def _verdict(iterate, nit, tol, maxiter, elapsed, time_limit):
+    """The status that this iterate ends the run with, or None."""
+    broken = not _finite(iterate)
+    solved = iterate.final and iterate.error <= tol
+    tired = nit >= maxiter
+    overtimed = time_limit is not None and elapsed > time_limit
+    ends = (
+        (broken, _status.BREAKDOWN),
+        (solved, _status.CONVERGED),
+        (tired, _status.MAXITER),
+        (overtimed, _status.TIME_LIMIT),
+    )
+    return next((status for happened, status in ends if happened), None)
 
 
 def _append(columns, values):
@@ -167,7 +168,9 @@ def _finite(iterate):
 
 
 def _better(new, old):
-    """Nearer to the problem first, then less error; of equals the newer."""
+    """Finite first, then nearer to the problem, then less error; of equals the newer."""
+    if not _finite(new):
+        return False
     return new.final > old.final or (new.final == old.final and new.error <= old.error)
 
 

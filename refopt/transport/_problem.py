@@ -125,7 +125,9 @@ class TransportProblem(HoldsNamespace):
             alone = ~xp.any(allowed & partner, axis=axis) & mass
             if bool(xp.any(alone)):
                 k = int(xp.nonzero(alone)[0][0])
-                raise ValueError(f"{name} must have {what} in {word} {k}, with a partner that has mass")
+                raise ValueError(
+                    f"{name} must have {what} in {word} {k}, with a partner that has mass"
+                )
 
     def _reduce(self, cost):
         """Drop what has no mass, scale to mass 1, put the better side in g."""
