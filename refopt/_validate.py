@@ -132,7 +132,7 @@ def count(value: Any, name: str, least: int = 0) -> int:
 
 def choice(value: Any, name: str, options: tuple) -> Any:
     """One of the options."""
-    if not any(value is option or value == option for option in options):
+    if not any(type(value) is type(option) and value == option for option in options):
         known = ", ".join(map(repr, options))
         raise ValueError(f"{name} must be one of {known}, got {value!r}")
     return value
