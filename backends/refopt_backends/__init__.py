@@ -11,6 +11,7 @@ from refopt_backends._select import (
     resolve,
     use_backend,
 )
+from refopt_backends._sparse import sparse_array
 from refopt_backends._version import __version__
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "namespace_of",
     "register_backend",
     "resolve",
+    "sparse_array",
     "use_backend",
 ]

@@ -2,12 +2,10 @@
 
 import math
 
-import numpy as np
-
 from refopt import _validate
 from refopt.transport._result import TransportResult
 from refopt.transport.costs import LazyCost
-from refopt_backends import resolve
+from refopt_backends import resolve, sparse_array
 
 _BLOCK_ENTRIES = 2**22
 
@@ -75,7 +73,7 @@ def transport_plan(res, sparse=False, drop=0.0):
     rows = problem.original_indices(rows, "rows")
     columns = problem.original_indices(columns, "columns")
     values = xp.astype(problem.mass * plan, dtype, copy=False)
-    return _sparse_array(xp)((values, (rows, columns)), shape=problem.shape)
+    return sparse_array(values, rows, columns, problem.shape)
 
 
 def plan_matvec(res, V, transpose=False):
@@ -328,15 +326,3 @@ def _reduced(problem, res):
     f, g = problem.reduce(res.x[:n], res.x[n:])
     shift = problem.reg * math.log(problem.mass)
     return (f, g - shift) if problem.swapped else (f - shift, g)
-
-
-def _sparse_array(xp):
-    if xp is np:
-        from scipy.sparse import csr_array
-
-        return csr_array
-    if xp.__name__ != "cupy":
-        raise TypeError(f"sparse=True needs NumPy or CuPy arrays, the result is of {xp.__name__}")
-    from cupyx.scipy.sparse import csr_matrix
-
-    return csr_matrix
