@@ -60,7 +60,7 @@ def test_the_wheel_holds_two_packages_and_nothing_else(distributions):
 def test_the_wheel_holds_every_module_and_every_cuda_file(distributions):
     _, files, _ = distributions
     for package, folder in PACKAGES.items():
-        for pattern in ("*.py", "*.cu", "py.typed"):
+        for pattern in ("*.py", "*.cu", "*.cuh", "py.typed"):
             assert {f"{package}/{f}" for f in sources(folder, pattern)} <= files
     assert "refopt/py.typed" in files
     assert any(f.endswith(".cu") for f in files)
@@ -70,7 +70,7 @@ def test_the_sdist_can_build_and_test_the_wheel(distributions):
     _, _, files = distributions
     for folder in (*PACKAGES.values(), ROOT / "tests"):
         prefix = folder.relative_to(ROOT).as_posix()
-        for pattern in ("*.py", "*.cu"):
+        for pattern in ("*.py", "*.cu", "*.cuh"):
             assert {f"{prefix}/{f}" for f in sources(folder, pattern)} <= files
     assert {"pyproject.toml", "README.md", "LICENSE", "backends/README.md"} <= files
 
