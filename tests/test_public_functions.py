@@ -1,0 +1,442 @@
+"""What every public function keeps to, by one table with an entry for each."""
+
+import contextlib
+import importlib
+import inspect
+import io
+import pickle
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+import refopt
+
+# Whole numbers, so that every dtype holds them exactly; enough of them for the
+# compiled kernels to be chosen.
+N, M = 70, 65
+_rng = np.random.default_rng(0)
+C = _rng.integers(0, 9, (N, M)).astype(float)
+X, Y = _rng.integers(0, 9, (N, 2)).astype(float), _rng.integers(0, 9, (M, 2)).astype(float)
+A, B = np.full(N, float(M)), np.full(M, float(N))
+F, G = -_rng.integers(20, 30, N).astype(float), _rng.integers(0, 5, M).astype(float)
+PROBLEM = {"C": C, "a": A, "b": B}
+CLOUDS = {"X": X, "Y": Y, "a": A, "b": B}
+REG = 2.0
+
+
+@dataclass
+class Entry:
+    """One public function: arrays to call it with, and what to compare of the result."""
+
+    call: Callable
+    arrays: dict = field(default_factory=dict)
+    values: Callable = lambda result: [result]
+    solver: bool = False
+    prints: bool = False
+
+
+def _solution(res):
+    return [res.f, res.g, res.fun, res.cost]
+
+
+def _plan(C, a, b):
+    res = refopt.sinkhorn_newton(C, a, b, reg=REG)
+    return refopt.transport_plan(res), refopt.transport_plan(res, sparse=True).toarray()
+
+
+def _product(C, V):
+    return refopt.plan_matvec(refopt.sinkhorn_newton(C, reg=REG), V)
+
+
+def _gradients(X, Y, a, b):
+    res = refopt.sinkhorn_newton(refopt.PointCloudCost(X, Y), a, b, reg=REG)
+    return [*refopt.ot_gradients(res, ("a", "b", "C", "X", "Y")).values()]
+
+
+def _register():
+    refopt.register_backend("table_test", dict)
+    return "table_test" in refopt.available_backends()
+
+
+def _use():
+    with refopt.use_backend("numpy") as table:
+        return table.name
+
+
+def _progress():
+    with refopt.ProgressBar(disable=True) as bar:
+        return refopt.sinkhorn([[0.0, 1.0], [1.0, 0.0]], reg=REG, callback=bar).fun
+
+
+TABLE = {
+    "sinkhorn": Entry(
+        lambda C, a, b, **o: refopt.sinkhorn(C, a, b, reg=REG, **o),
+        PROBLEM, _solution, solver=True,
+    ),
+    "sinkhorn_newton": Entry(
+        lambda C, a, b, **o: refopt.sinkhorn_newton(C, a, b, reg=REG, **o),
+        PROBLEM, _solution, solver=True,
+    ),
+    "sinkhorn_divergence": Entry(
+        lambda X, Y, a, b, **o: refopt.sinkhorn_divergence(X, Y, a, b, reg=REG, **o),
+        CLOUDS, lambda res: [res.f, res.g, res.fun], solver=True,
+    ),
+    "PointCloudCost": Entry(
+        lambda X, Y: refopt.PointCloudCost(X, Y, "cityblock"),
+        {"X": X, "Y": Y}, lambda cost: [cost.toarray(), cost.T.toarray(), cost[:3], cost.X],
+    ),
+    "lyapunov": Entry(
+        lambda f, g, C, a, b: refopt.lyapunov(f, g, C, a, b, REG), {"f": F, "g": G} | PROBLEM
+    ),
+    "marginal_error": Entry(
+        lambda f, g, C, a, b: refopt.marginal_error(f, g, C, a, b, REG), {"f": F, "g": G} | PROBLEM
+    ),
+    "transport_plan": Entry(_plan, PROBLEM, list),
+    "plan_matvec": Entry(_product, {"C": C, "V": Y}),
+    "round_to_polytope": Entry(
+        lambda P, a, b: refopt.round_to_polytope(P, a, b), {"P": C, "a": A, "b": B}
+    ),
+    "ot_gradients": Entry(_gradients, CLOUDS, list),
+    "available_backends": Entry(lambda: refopt.available_backends()),
+    "register_backend": Entry(_register),
+    "use_backend": Entry(_use),
+    "ProgressBar": Entry(_progress),
+    "show_versions": Entry(lambda: refopt.show_versions(), prints=True),
+    "warmup": Entry(lambda: refopt.warmup("numpy", families=()), values=lambda seconds: []),
+}  # fmt: skip
+
+WITH_ARRAYS = [name for name, entry in TABLE.items() if entry.arrays]
+SOLVERS = [name for name, entry in TABLE.items() if entry.solver]
+ARGUMENTS = [(name, argument) for name in WITH_ARRAYS for argument in TABLE[name].arrays]
+
+
+@pytest.fixture(autouse=True)
+def _no_backend_stays(monkeypatch):
+    from refopt_backends import _select
+
+    for name in ("_tables", "_registered"):
+        monkeypatch.setattr(_select, name, dict(getattr(_select, name)))
+
+
+def public(module):
+    """Names of a module's public functions and classes."""
+    objects = {name: getattr(module, name) for name in module.__all__}
+    return [name for name, thing in objects.items() if callable(thing)]
+
+
+def call(name, **changes):
+    """Call an entry with some arrays or options changed."""
+    return TABLE[name].call(**TABLE[name].arrays | changes)
+
+
+def assert_same(name, actual, expected, rtol=1e-9):
+    for ours, theirs in zip(TABLE[name].values(actual), TABLE[name].values(expected), strict=True):
+        if isinstance(theirs, np.ndarray | float):
+            scale = np.abs(theirs).max()
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=rtol * scale)
+        else:
+            assert ours == theirs
+
+
+def test_every_public_callable_has_an_entry():
+    assert sorted(public(refopt)) == sorted(TABLE)
+
+
+# Calls
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_defaults_work_in_silence_and_repeat_themselves(name, capfd):
+    one, two = call(name), call(name)
+    out, err = capfd.readouterr()
+    assert bool(out) == TABLE[name].prints and err == ""
+    assert_same(name, one, two, rtol=0)
+
+
+VARIANTS = {
+    "float32": lambda x: x.astype(np.float32),
+    "int64": lambda x: x.astype(np.int64),
+    "int32": lambda x: x.astype(np.int32),
+    "int8": lambda x: x.astype(np.int8),
+    "Fortran order": np.asfortranarray,
+    "every second entry": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+    "negative strides": lambda x: np.ascontiguousarray(x[..., ::-1])[..., ::-1],
+    "other byte order": lambda x: x.astype(x.dtype.newbyteorder()),
+    "lists": lambda x: x.tolist(),
+    "mask without entries": lambda x: np.ma.array(x, mask=False),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", WITH_ARRAYS)
+def test_the_form_of_the_arrays_does_not_matter(name, variant):
+    arrays = {key: VARIANTS[variant](x) for key, x in TABLE[name].arrays.items()}
+    tolerance = 1e-6 if variant == "float32" else 1e-8
+    assert_same(name, TABLE[name].call(**arrays), call(name), tolerance)
+
+
+@pytest.mark.parametrize("name", WITH_ARRAYS)
+def test_arrays_are_neither_modified_nor_required_to_be_writeable(name):
+    arrays = {key: x.copy() for key, x in TABLE[name].arrays.items()}
+    for x in arrays.values():
+        x.flags.writeable = False
+    assert_same(name, TABLE[name].call(**arrays), call(name), 0)
+    arrays = {key: np.asfortranarray(x.copy()) for key, x in TABLE[name].arrays.items()}
+    TABLE[name].call(**arrays)
+    for key, x in arrays.items():
+        np.testing.assert_array_equal(x, TABLE[name].arrays[key])
+
+
+# A cost refers to its points, which it never writes to.
+@pytest.mark.parametrize("name", [name for name in WITH_ARRAYS if name != "PointCloudCost"])
+def test_results_share_no_memory_with_the_arguments(name):
+    arrays = {key: x.copy() for key, x in TABLE[name].arrays.items()}
+    values = TABLE[name].values(TABLE[name].call(**arrays))
+    for value in values:
+        for x in arrays.values():
+            assert not np.shares_memory(np.asarray(value), x)
+
+
+@pytest.mark.parametrize("name", WITH_ARRAYS)
+def test_results_can_be_pickled(name):
+    result = call(name)
+    assert_same(name, pickle.loads(pickle.dumps(result)), result, 0)
+
+
+# Refusals
+
+
+def _nan(x):
+    return np.where(np.arange(x.size).reshape(x.shape) == 1, np.nan, x)
+
+
+@pytest.mark.parametrize(("name", "argument"), ARGUMENTS)
+def test_nan_is_refused_by_name(name, argument):
+    with pytest.raises(ValueError, match=rf"^{argument} must"):
+        call(name, **{argument: _nan(TABLE[name].arrays[argument])})
+
+
+@pytest.mark.parametrize(("name", "argument"), ARGUMENTS)
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_numbers_are_refused_by_name(name, argument, dtype):
+    with pytest.raises(TypeError, match=rf"^{argument} must be real, got dtype {dtype}"):
+        call(name, **{argument: TABLE[name].arrays[argument].astype(dtype)})
+
+
+@pytest.mark.parametrize(("name", "argument"), ARGUMENTS)
+def test_masked_entries_are_refused_by_name(name, argument):
+    x = np.ma.array(TABLE[name].arrays[argument])
+    x[0] = np.ma.masked
+    with pytest.raises(TypeError, match=rf"^{argument} is a masked array"):
+        call(name, **{argument: x})
+
+
+@pytest.mark.parametrize(("name", "argument"), ARGUMENTS)
+def test_empty_arrays_are_refused(name, argument):
+    x = TABLE[name].arrays[argument]
+    with pytest.raises(ValueError, match=r"^\w+ must "):
+        call(name, **{argument: np.empty((0,) * x.ndim)})
+    with pytest.raises(ValueError, match=r"^\w+ must "):
+        call(name, **{argument: []})
+
+
+@pytest.mark.parametrize(("name", "argument"), ARGUMENTS)
+def test_another_number_of_dimensions_is_refused(name, argument):
+    x = TABLE[name].arrays[argument]
+    if argument == "V":
+        x = x[:, :, None]
+    for wrong in (x[..., None, None], x.ravel()[0]):
+        with pytest.raises(ValueError, match=rf"^{argument} must "):
+            call(name, **{argument: wrong})
+
+
+@pytest.mark.parametrize(("name", "argument"), ARGUMENTS)
+@pytest.mark.parametrize("wrong", [None, "text", {}, object()], ids=str)
+def test_what_is_no_array_is_refused(name, argument, wrong):
+    if wrong is None and argument in "ab" and name != "round_to_polytope":
+        call(name, **{argument: None})  # uniform masses
+        return
+    with pytest.raises((TypeError, ValueError), match=rf"^{argument} must "):
+        call(name, **{argument: wrong})
+
+
+# Solvers
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_options_are_keywords_with_common_names(name):
+    parameters = inspect.signature(getattr(refopt, name)).parameters
+    options = [p for p in parameters.values() if p.name not in TABLE[name].arrays]
+    assert all(p.kind is p.KEYWORD_ONLY for p in options)
+    defaults = {p.name: p.default for p in options}
+    common = {"callback": None, "disp": False, "backend": None}
+    assert {key: defaults.get(key, "missing") for key in common} == common
+    assert defaults["tol"] > 0 and defaults["maxiter"] > 0
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_results_have_the_common_fields(name):
+    res = call(name)
+    common = ["x", "fun", "success", "status", "message", "nit", "nfev", "history", "backend"]
+    for key in common:
+        assert key in res
+        assert res[key] is getattr(res, key)
+    assert res.success is True and res.status == 0
+    assert type(res.fun) is float and type(res.nit) is int and type(res.nfev) is int
+    assert isinstance(res.message, str) and res.message.startswith("Converged")
+    assert res.backend == "numba"
+    for key, column in res.history.items():
+        assert isinstance(column, np.ndarray) and column.ndim == 1, key
+    assert "time" in res.history and "fun" in res.history
+    assert len({column.size for column in res.history.values()}) == 1
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_maxiter_0_evaluates_the_start_and_says_so(name):
+    res = call(name, maxiter=0)
+    assert res.status == 1 and res.success is False
+    assert res.nit == 0
+    assert "iteration limit" in res.message
+    assert np.isfinite(res.x).all() and np.isfinite(res.fun)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_every_end_has_its_status(name):
+    def stop(intermediate_result):
+        raise StopIteration
+
+    assert call(name, maxiter=1).status == 1
+    stopped = call(name, callback=stop)
+    assert stopped.status == 2 and stopped.success is False
+    assert stopped.nit == 1 and "callback" in stopped.message
+    assert call(name, tol=0.0).status in (0, 1, 3)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_callbacks_are_called_as_scipy_calls_them(name):
+    by_keyword, by_position = [], []
+
+    def keyword(*, intermediate_result):
+        by_keyword.append(intermediate_result)
+
+    def position(xk):
+        by_position.append(xk)
+
+    res = call(name, callback=keyword)
+    call(name, callback=position)
+    assert len(by_keyword) == len(by_position) == res.nit
+    for one, two in zip(by_keyword, by_position, strict=True):
+        assert {"x", "fun", "nit"} <= one.keys()
+        np.testing.assert_array_equal(one.x, two.x)
+    # each got its own copy: the iterates differ, and stay what they were
+    assert len({r.x.tobytes() for r in by_keyword[:3]}) == min(3, res.nit)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_callback_that_writes_into_what_it_gets_changes_nothing(name):
+    def vandal(intermediate_result):
+        for value in intermediate_result.values():
+            if isinstance(value, np.ndarray):
+                value[...] = np.nan
+
+    assert_same(name, call(name, callback=vandal), call(name), 0)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_display(name, capfd):
+    call(name, disp=False)
+    assert capfd.readouterr() == ("", "")
+    res = call(name, disp=True)
+    lines = capfd.readouterr().out.splitlines()
+    runs = sum(re.match(r" +0 ", line) is not None for line in lines)
+    assert len(lines) == res.nit + runs  # the start of each run, and every iteration
+    call(name, disp=1000)
+    assert len(capfd.readouterr().out.splitlines()) == runs
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_the_backend_is_the_one_asked_for(name, backend):
+    one = call(name, backend=backend)
+    assert one.backend == backend
+    with refopt.use_backend(backend):
+        two = call(name)
+    assert two.backend == backend
+    assert_same(name, one, two, 0)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_success_is_lost_with_a_tolerance_that_is_not_met(name):
+    res = call(name, tol=0.0)
+    assert res.success == (res.marginal_error == 0.0)
+
+
+# Random numbers
+
+
+def test_functions_that_take_rng_obey_it():
+    for name in TABLE:
+        parameters = inspect.signature(getattr(refopt, name)).parameters
+        assert not {"seed", "random_state"} & set(parameters), f"{name}: SPEC 7 says rng"
+        if "rng" in parameters:
+            one, two, other = (call(name, rng=seed) for seed in (1, np.random.default_rng(1), 2))
+            assert_same(name, one, two, 0)
+            with pytest.raises(AssertionError):
+                assert_same(name, one, other, 0)
+            with pytest.raises(TypeError, match="rng must be"):
+                call(name, rng="seed")
+
+
+def test_the_global_random_state_is_left_alone():
+    with contextlib.redirect_stdout(io.StringIO()):
+        before = np.random.get_state()[1].copy()  # noqa: NPY002
+        for name in TABLE:
+            call(name)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+# Docstrings
+
+
+MODULES = ["refopt", "refopt.transport", "refopt.problems", "refopt.plot"]
+NOT_ASKED = {
+    "ES01": "a one-line summary can say all",
+    "SA01": "not every function has kin",
+    "SA04": "the names in See Also speak",
+    "SS05": "takes plurals for verbs: Names of ..., Derivatives of ...",
+    "RT03": "a float that the summary names",
+    "RT04": "may begin with a dtype, as float32",
+}
+
+
+def docstrings():
+    """Full names of all public functions, classes, methods and properties."""
+    for module in MODULES:
+        for name in public(importlib.import_module(module)):
+            thing = getattr(importlib.import_module(module), name)
+            yield f"{module}.{name}"
+            for part, member in vars(thing).items() if inspect.isclass(thing) else ():
+                if not part.startswith("_") and (callable(member) or isinstance(member, property)):
+                    yield f"{module}.{name}.{part}"
+
+
+@pytest.mark.parametrize("name", sorted(docstrings()))
+def test_docstrings_are_complete(name):
+    validate = pytest.importorskip("numpydoc.validate").validate
+    ignored = set(NOT_ASKED)
+    if name.count(".") > 1:
+        ignored |= {"EX01"}  # methods, generators of problems, pictures
+    errors = [f"{code}: {text}" for code, text in validate(name)["errors"] if code not in ignored]
+    assert not errors
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_solvers_document_what_they_promise(name):
+    text = getattr(refopt, name).__doc__
+    for section in ("Parameters", "Returns", "Raises", "Notes", "References", "Examples"):
+        assert f"{section}\n    ---" in text, section
+    assert "math::" in text  # the problem, and the stopping criterion
+    assert "Stops when" in text or "stops when" in text
