@@ -33,7 +33,7 @@ def conjugate_gradients(product, diagonal, rhs, rtol, maxiter):
             return x, iteration, True
         Sp = product(p)
         curvature = float(xp.sum(p * Sp))
-        if not curvature > 0:
+        if not curvature > 1e-25 * rz:  # singular along p, but for rounding
             return x, iteration, False
         x = x + (rz / curvature) * p
         r = r - (rz / curvature) * Sp
