@@ -57,7 +57,7 @@ def test_newton_steps_gain_what_armijo_asks_and_record_their_length():
     history = sinkhorn_newton(problem.C, problem.a, problem.b, reg=problem.reg).history
     alpha, kind = history["alpha"], history["kind"]
     assert set(kind) == {0, 1, 2}
-    assert ((alpha >= 0) & (alpha <= 1)).all()
+    assert (alpha >= 0).all()
     assert (alpha[kind == 2] == 1).mean() > 0.3  # the unit step is the rule
     assert (np.diff(history["reg"]) <= 0).all()
     assert history["reg"][-1] == problem.reg
