@@ -74,11 +74,11 @@ class FusedPass(Benchmark):
         super().setup(instance, backend)
         problem = transport_instance(instance)
         C, a, b = (to_backend(array, backend) for array in (problem.C, problem.a, problem.b))
-        g = refopt.sinkhorn_newton(C, a, b, reg=problem.reg, backend=backend).g
+        res = refopt.sinkhorn_newton(C, a, b, reg=problem.reg, backend=backend)
         _, kernels = resolve(C, backend=backend)
 
         def one_pass():
-            kernels.semidual_pass((C,), g, a, problem.reg)
+            kernels.semidual_pass((C,), res.g, a, problem.reg, res.f)
             wait(backend)
 
         one_pass()

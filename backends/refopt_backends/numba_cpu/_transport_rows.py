@@ -48,12 +48,27 @@ def _exp_row(e, C, g, shift, inverse_reg):
 
 
 @jit(fastmath=NO_NAN)
-def _row_max(C, g):
-    top = -math.inf
-    for j in range(C.size):
-        t = g[j] - C[j]
-        top = t if t > top else top
-    return top
+def _differences(e, C, g):
+    for j in range(e.size):
+        e[j] = g[j] - C[j]
+
+
+@jit(fastmath=NO_NAN)
+def _larger(x, y):
+    for j in range(y.size):
+        x[j] = y[j] if y[j] > x[j] else x[j]
+
+
+@jit
+def _row_max(C, g, e):
+    """max_j g_j - C_j by halving: a running maximum in one variable is not vectorised."""
+    _differences(e, C, g)
+    size = e.size
+    while size > 8:
+        half = (size + 1) // 2
+        _larger(e[:half], e[half:size])
+        size = half
+    return e[:size].max()
 
 
 @jit(fastmath=NO_NAN)
@@ -69,7 +84,7 @@ def _semidual_row(C, g, shift, inverse_reg, e):
         s = _exp_row(e, C, g, shift, inverse_reg)
         if 1e-200 < s < 1e200:
             return s, shift
-    shift = _row_max(C, g)
+    shift = _row_max(C, g, e)
     return _exp_row(e, C, g, shift, inverse_reg), shift
 
 
