@@ -103,6 +103,7 @@ def test_its_potentials_are_its_derivatives(seed):
         sinkhorn_divergence(X, Y, a + t * h * u, b + t * h * v, **options).fun for t in (1, -1)
     ]
     assert res.f @ u + res.g @ v == pytest.approx((values[0] - values[1]) / (2 * h), rel=1e-4)
+    assert a @ res.f + b @ res.g == pytest.approx(res.fun, abs=1e-10)
 
 
 @pytest.mark.parametrize("mass", [1e-3, 60.0])

@@ -199,6 +199,23 @@ def test_forbidden_pairs_carry_nothing(solver, shape):
     assert -1e-8 <= res.gap <= 1e-7
 
 
+@pytest.mark.parametrize("shape", [(12, 10), (80, 70)])
+def test_forbidden_pairs_of_rows_that_have_almost_no_mass(shape):
+    rng = np.random.default_rng(17)
+    C = rng.random(shape)
+    C[rng.random(shape) < 0.4] = np.inf
+    C[:, 0] = C[0, :] = 1.0
+    a, b = rng.dirichlet(np.ones(shape[0])), rng.dirichlet(np.ones(shape[1]))
+    a[1::2] *= 1e-305
+    b[1::2] *= 1e-305
+    a[0], b[0] = 2.0, 2.0
+    a, b = a / a.sum(), b / b.sum()
+    for options in ({}, {"sparsify": "none"}, {"linsolve": "cg"}):
+        res = checked(C, a, b, 0.05, **options)
+        assert not transport_plan(res)[np.isinf(C)].any()
+        assert np.isfinite(transport_plan(res, sparse=True).toarray()).all()
+
+
 def test_one_allowed_pair_per_row_is_a_permutation(solver):
     order = np.random.default_rng(9).permutation(10)
     C = np.full((10, 10), np.inf)
