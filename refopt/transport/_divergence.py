@@ -13,6 +13,7 @@ from refopt.transport._newton import Effort, schedule
 from refopt.transport._problem import TransportProblem
 from refopt.transport._result import finish, run
 from refopt.transport._solve import sinkhorn_newton
+from refopt.transport._sparsify import entry_bounds
 from refopt.transport.costs import PointCloudCost
 from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
@@ -58,8 +59,9 @@ class Symmetric:
         """(diag(P1) + P) d = eps (a - P1): definite, since P_ii > 0."""
         share = min(1e-3, max(0.03 * point.err, 1e-10))
         n = self.a.shape[0]
+        bounds = entry_bounds(self.xp, share, self.a, self.a)
         entries = self.kernels.select_entries(
-            self.cost, point.f, point.f, point.eps, share * self.a, share * self.a, n * n
+            self.cost, point.f, point.f, point.eps, *bounds, n * n
         )
         self.npasses += 1
         d, ncg, _ = conjugate_gradients(
@@ -85,6 +87,8 @@ def symmetric_sinkhorn(dual, stages, effort):
     for eps, target in stages:
         if point.eps != eps:
             point = dual.at(point.f, eps, point.half_step)
+            if point.err <= target:  # settled before the stage begins
+                yield _iterate(dual, point, stages)
         while point.err > target:
             new = None
             if point.err < _NEWTON_BELOW:

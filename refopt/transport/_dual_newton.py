@@ -10,7 +10,7 @@ from typing import Any
 
 from refopt import _status
 from refopt._driver import Iterate
-from refopt.transport._sparsify import entry_count, largest_entries
+from refopt.transport._sparsify import entry_bounds, entry_count, largest_entries
 from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
 _CG_RTOL = 1e-8
@@ -62,7 +62,8 @@ class Dual:
         self.npasses += 1
         if options.sparsify == "safe":
             share = min(max(options.threshold * point.err, 1e-10), 1e-3)
-            return self.kernels.select_entries(*args, share * self.a, share * self.b, n * m)
+            bounds = entry_bounds(self.xp, share, self.a, self.b)
+            return self.kernels.select_entries(*args, *bounds, n * m)
         density = 1.0 if options.sparsify == "none" else options.density
         return largest_entries(self.xp, self.kernels, *args, entry_count(n, m, density))
 

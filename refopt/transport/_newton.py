@@ -15,6 +15,7 @@ _FINE_FROM, _FINE_TARGET = 1e-3, 0.005
 _RATIO = 2.5
 
 _FIRST_RADIUS, _LEAST_RADIUS, _MOST_RADIUS = 30.0, 0.5, 1e8
+_LEAST_SHIFT = 1e-300  # so that no diagonal entry underflows
 _ARMIJO = 1e-4
 _STAGNATION, _CARE = 0.5, 0.05
 _TRIALS = 12
@@ -81,6 +82,8 @@ def semidual_newton(dual, g, stages, options, effort):
     for eps, target in stages:
         if point.eps != eps:
             point = dual.at(point.g, eps, target, f_guess=point.f, rough=True)
+            if point.err <= target:  # settled before the stage begins
+                yield _iterate(dual, point, stages, "start")
         for _ in range(options.warmup if point.err > target else 0):
             point = dual.at(dual.sinkhorn_step(point), eps, target, point.f, _rough(point))
             effort.sinkhorn += 1
@@ -90,7 +93,7 @@ def semidual_newton(dual, g, stages, options, effort):
             # The shift |r|/radius bounds the step: S is an M-matrix, so the
             # maximum principle gives |d|_inf <= radius.
             residual = dual.b - point.c
-            shift = dual.xp.abs(residual) / radius + 1e-15 * point.c
+            shift = dual.xp.abs(residual) / radius + 1e-15 * point.c + _LEAST_SHIFT
             S = _matrix(dual, point, shift, target, options)
             d, ncg = _solve(dual, S, residual, care * _forcing(point.err, target), options, effort)
             d = eps * _compress(dual.xp, d)
@@ -192,7 +195,7 @@ def _line_search(dual, point, d, target):
     slope = float(xp.sum((dual.b - point.c) * d))
     rounding = 1e-13 * float(xp.sum(dual.a * xp.abs(point.f)) + xp.sum(dual.b * xp.abs(point.g)))
     alpha = 1.0
-    for trial in range(_TRIALS if math.isfinite(slope) else 0):
+    for trial in range(_TRIALS if 0.0 < slope < math.inf else 0):
         new = dual.at(point.g + alpha * d, point.eps, target, point.f, _rough(point))
         gain = new.fun - point.fun
         if math.isfinite(new.err) and (

@@ -4,6 +4,7 @@ import math
 
 from refopt import _validate
 from refopt.transport._result import TransportResult
+from refopt.transport._sparsify import entry_bounds
 from refopt.transport.costs import LazyCost
 from refopt_backends import resolve, sparse_array
 
@@ -64,8 +65,9 @@ def transport_plan(res, sparse=False, drop=0.0):
     f, g = _reduced(problem, res)
     n, m = problem.cost.shape
     share = max(drop, 1e-300)
+    bounds = entry_bounds(xp, share, problem.a, problem.b)
     entries = problem.kernels.select_entries(
-        problem.cost.arguments, f, g, problem.reg, share * problem.a, share * problem.b, n * m
+        problem.cost.arguments, f, g, problem.reg, *bounds, n * m
     )
     rows, columns, plan = entries.coo()
     if problem.swapped:

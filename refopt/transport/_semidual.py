@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from refopt.transport._sparsify import entry_count, largest_entries
+from refopt.transport._sparsify import entry_bounds, entry_count, largest_entries
 
 # The kept entries of a plan are used for passes up to this share of all pairs;
 # beyond it a pass over all is as cheap.
@@ -206,7 +206,7 @@ class SemiDual:
     def select(self, point, cut, limit):
         """The entries with P_ij >= min(a_i, b_j) exp(-cut), None if over the limit."""
         share = math.exp(-min(cut, 600.0))
-        args = point.eps, share * self.a, share * self.b, limit
+        args = point.eps, *entry_bounds(self.xp, share, self.a, self.b), limit
         return self.kernels.select_entries(self.cost, point.f, point.g, *args)
 
     def _gaps(self, point):

@@ -1,6 +1,14 @@
-"""The largest entries of a plan: the sparsification of the paper."""
+"""Which entries of a plan are kept: bounds relative to the masses, or the largest ones."""
 
 import math
+
+# Tiny masses times a tiny share must not underflow.
+_TINY = 1e-307
+
+
+def entry_bounds(xp, share, a, b):
+    """Bounds for keeping entries not below ``share * min(a_i, b_j)``."""
+    return xp.maximum(share * a, _TINY), xp.maximum(share * b, _TINY)
 
 
 def entry_count(n, m, density):
