@@ -10,6 +10,7 @@ from typing import Any
 
 from refopt import _status
 from refopt._driver import Iterate
+from refopt.transport._feasibility import blocked
 from refopt.transport._sparsify import entry_bounds, entry_count, largest_entries
 from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
@@ -39,6 +40,7 @@ class Dual:
         self.xp, self.kernels = problem.xp, problem.kernels
         self.cost, self.a, self.b = problem.cost.arguments, problem.a, problem.b
         self.reg, self.mass = problem.reg, problem.mass
+        self.allowed = problem.cost.allowed
         self.npasses = 0
 
     def at(self, f, g):
@@ -112,7 +114,10 @@ def sparse_newton_sinkhorn(dual, g, options, effort):
             failures = failures + 1 if new.err >= point.err else 0
         point = new
         yield _iterate(dual, point, 2, alpha, entries.nnz, dropped, ncg)
-        if failures >= _PATIENCE:
+        stalled = failures >= _PATIENCE
+        if reason := blocked(dual, point, 0 if stalled else effort.newton):
+            return _status.INFEASIBLE, reason
+        if stalled:
             return _status.STALLED, "More warm-up or a larger density may help."
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from refopt import _status
 from refopt._driver import Iterate
+from refopt.transport._feasibility import blocked
 
 # Continuation: eps from _START * spread(C) down to reg. A stage ends at a marginal
 # error of _STAGE_TARGET, of _FINE_TARGET where eps < _FINE_FROM * spread(C): there
@@ -23,7 +24,6 @@ _DOUBLINGS = 20
 _DIRECT_SIZE = 64  # m x m systems up to here are factorised at once
 _MOST_DENSE = 6000  # and up to here where conjugate gradients give up
 _ROUGH_FROM = 0.03  # marginal error from which single precision will do for the next pass
-_CHECK_SUPPORT = 10  # steps between tests of the forbidden pairs for feasibility
 _PATIENCE = 3  # failed steps at rounding level before the run counts as stalled
 
 
@@ -117,10 +117,8 @@ def semidual_newton(dual, g, stages, options, effort):
             yield _iterate(dual, point, stages, "newton", **step)
             if failures >= _PATIENCE:
                 return _status.STALLED, "Potentials this large allow no smaller error."
-            if dual.allowed is not None and effort.newton % _CHECK_SUPPORT == 0:
-                blocked = dual.blocked(point.g)
-                if blocked is not None:
-                    return _status.INFEASIBLE, blocked
+            if reason := blocked(dual, point, effort.newton):
+                return _status.INFEASIBLE, reason
     return _status.STALLED, ""  # not reached: the driver stops at the last target
 
 

@@ -217,34 +217,3 @@ class SemiDual:
     def _quantile(self, values, share):
         values = self.xp.sort(self.xp.reshape(values, (-1,)))
         return float(values[int(share * (values.shape[0] - 1))])
-
-    def blocked(self, g):
-        """Columns that need more mass than the rows that reach them have.
-
-        Forbidden pairs can make the problem infeasible; then g grows without
-        bound on a set J of columns with b(J) > a(rows that reach J). The sets
-        tried are those of the columns in decreasing order of g.
-
-        Parameters
-        ----------
-        g : array, shape (m,)
-
-        Returns
-        -------
-        None or tuple
-            Columns J, their mass, the rows that reach them, those rows' mass.
-        """
-        xp = self.xp
-        order = xp.argsort(-g)
-        rank = xp.argsort(order)
-        first = xp.min(xp.where(self.allowed, rank[None, :], self.m), axis=1)
-        row_order = xp.argsort(first)
-        reached = xp.cumulative_sum(self.a[row_order])
-        counts = xp.searchsorted(first[row_order], xp.arange(self.m), side="right")
-        supply = xp.where(counts > 0, xp.take(reached, xp.maximum(counts - 1, 0)), 0.0)
-        excess = xp.cumulative_sum(self.b[order]) - supply
-        k = int(xp.argmax(excess))
-        if not float(excess[k]) > 1e-12 * self.m:
-            return None
-        rows = xp.nonzero(first <= k)[0]
-        return order[: k + 1], float(supply[k] + excess[k]), rows, float(supply[k])

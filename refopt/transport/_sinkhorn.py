@@ -2,8 +2,8 @@
 
 from refopt import _status
 from refopt._driver import Iterate
+from refopt.transport._feasibility import blocked
 
-_CHECK_SUPPORT = 50  # iterations between tests of the forbidden pairs for feasibility
 _STALL_WINDOW = 20
 
 
@@ -39,10 +39,8 @@ def sinkhorn_iteration(dual, g, stages, effort):
                 since += 1
             if since >= _STALL_WINDOW and point.err <= _rounding_level(dual, point):
                 return _status.STALLED, "Potentials this large allow no smaller error."
-            if dual.allowed is not None and effort.sinkhorn % _CHECK_SUPPORT == 0:
-                blocked = dual.blocked(point.g)
-                if blocked is not None:
-                    return _status.INFEASIBLE, blocked
+            if reason := blocked(dual, point, effort.sinkhorn):
+                return _status.INFEASIBLE, reason
     return None
 
 

@@ -12,6 +12,7 @@ from refopt.transport._semidual import SemiDual
 from refopt.transport._sinkhorn import sinkhorn_iteration
 
 _PAPER_WARMUP = 20
+_PAPER_CG = 2000  # the paper's systems are solved to 1e-8, in some hundred steps each
 _SAFETY = 0.9  # room for rounding between the error met on the way and the recomputed one
 
 
@@ -320,8 +321,8 @@ def sinkhorn_newton(
     effort = Effort()
     if paper:
         dual = Dual(problem)
-        if linsolve == "auto":  # the paper's systems are solved whatever it takes
-            options = dataclasses.replace(options, cg_maxiter=max(cg_maxiter, 10_000))
+        if linsolve == "auto":
+            options = dataclasses.replace(options, cg_maxiter=max(cg_maxiter, _PAPER_CG))
         algorithm = sparse_newton_sinkhorn(dual, g, options, effort)
     else:
         dual = SemiDual(problem)

@@ -213,7 +213,7 @@ def newton_cg_serial(ip, ix, q, jp, iy, p, scale, extra, diagonal, rhs, rtol, ma
             return x, iteration, True
         Sd = newton_product_serial(ip, ix, q, jp, iy, p, scale, extra, d)
         curvature = np.dot(d, Sd)
-        if not curvature > 0.0:
+        if not curvature > 1e-25 * rz:  # singular along d, but for rounding
             return x, iteration, False
         alpha = rz / curvature
         previous = rz
