@@ -306,11 +306,11 @@ def test_no_solution_is_found_out_long_before_the_limits():
     assert "no solution" in res.message and "(150 in all)" in res.message
 
 
-def test_the_published_method_never_claims_to_solve_what_has_no_solution():
+def test_the_published_method_finds_out_that_there_is_no_solution():
     C = np.array([[0.0, 1.0, np.inf], [0.2, 0.5, np.inf], [9.0, 9.0, 0.0]])
     a, b = np.array([0.4, 0.4, 0.2]), np.array([0.2, 0.2, 0.6])
     res = SOLVERS["paper"](C, a, b, reg=0.05)
-    assert not res.success and res.status in (1, 3, 5)
+    assert not res.success and res.status == 5
     assert np.isfinite(res.x).all()
     entropic.assert_honest(res, C, a, b, 0.05)
 
