@@ -14,6 +14,8 @@ from refopt_backends import is_array
 
 def as_array(value: Any, name: str) -> Any:
     """Lists and numbers become NumPy arrays; arrays of any library stay."""
+    if isinstance(value, np.matrix):  # whose methods keep two dimensions
+        return np.asarray(value)
     if is_array(value):
         return value
     if hasattr(value, "toarray"):
@@ -128,6 +130,11 @@ def count(value: Any, name: str, least: int = 0) -> int:
     if number < least:
         raise ValueError(f"{name} must be at least {least}, got {number}")
     return number
+
+
+def display(value: Any) -> bool | int:
+    """What `disp` takes: a truth value, or every how many iterations to print."""
+    return bool(value) if isinstance(value, bool | np.bool_) else count(value, "disp")
 
 
 def choice(value: Any, name: str, options: tuple) -> Any:

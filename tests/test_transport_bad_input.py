@@ -117,7 +117,12 @@ def test_reg_has_no_default(solver):
         ("x0", [0, 0, INF, 0, 0], ValueError, "x0 must be finite"),
         ("x0", np.zeros(5, complex), TypeError, "x0 must be real, got dtype complex128"),
         ("eps_scaling", "yes", (TypeError, ValueError), "eps_scaling must be"),
-        ("eps_scaling", 1.0, ValueError, 'eps_scaling must be "auto", None or a ratio above 1'),
+        (
+            "eps_scaling",
+            1.0,
+            ValueError,
+            'eps_scaling must be "auto", None or a ratio of at least 1',
+        ),
         ("eps_scaling", NAN, ValueError, "eps_scaling must be"),
         ("callback", 3, TypeError, "callback must be callable, got int"),
         ("backend", "numbra", ValueError, "backend must be one of .*'numba'.* got 'numbra'"),

@@ -3,7 +3,7 @@
 Importing this package imports no array library but NumPy.
 """
 
-from refopt_backends._home import is_array, namespace_of
+from refopt_backends._home import cumulative_sum, is_array, namespace_of
 from refopt_backends._select import (
     KernelTable,
     available_backends,
@@ -18,6 +18,7 @@ __all__ = [
     "KernelTable",
     "__version__",
     "available_backends",
+    "cumulative_sum",
     "is_array",
     "namespace_of",
     "register_backend",

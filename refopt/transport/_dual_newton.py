@@ -16,7 +16,7 @@ from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
 _CG_RTOL = 1e-8
 _TRIALS = 30
-_PATIENCE = 3  # failed steps in a row before the run counts as stalled
+_PATIENCE = 3  # failed steps without progress between them before the run counts as stalled
 _ROUNDING = 1e-14
 _MOST_GROWTH = 300.0  # of log P in one step: beyond, D is hopelessly low and P may overflow
 
@@ -112,6 +112,8 @@ def sparse_newton_sinkhorn(dual, g, options, effort):
             new = dual.at(*dual.sinkhorn_step(point.g))
             effort.sinkhorn += 1
             failures = failures + 1 if new.err >= point.err else 0
+        elif new.err < 0.5 * point.err:
+            failures = 0
         point = new
         yield _iterate(dual, point, 2, alpha, entries.nnz, dropped, ncg)
         stalled = failures >= _PATIENCE

@@ -1,5 +1,7 @@
 """Whether forbidden pairs leave a plan at all."""
 
+from refopt_backends import cumulative_sum
+
 _CHECK_EVERY = 10  # iterations between two looks
 
 
@@ -31,10 +33,10 @@ def blocked(dual, point, iteration):
     rank = xp.argsort(order)
     first = xp.min(xp.where(dual.allowed, rank[None, :], m), axis=1)
     row_order = xp.argsort(first)
-    reached = xp.cumulative_sum(xp.take(dual.a, row_order))
+    reached = cumulative_sum(xp.take(dual.a, row_order))
     counts = xp.searchsorted(xp.take(first, row_order), xp.arange(m), side="right")
     supply = xp.where(counts > 0, xp.take(reached, xp.maximum(counts - 1, 0)), 0.0)
-    excess = xp.cumulative_sum(xp.take(dual.b, order)) - supply
+    excess = cumulative_sum(xp.take(dual.b, order)) - supply
     k = int(xp.argmax(excess))
     if not float(excess[k]) > 1e-12 * m:
         return None

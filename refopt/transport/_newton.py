@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from refopt import _status
 from refopt._driver import Iterate
 from refopt.transport._feasibility import blocked
+from refopt_backends import cumulative_sum
 
 # Continuation: eps from _START * spread(C) down to reg. A stage ends at a marginal
 # error of _STAGE_TARGET, of _FINE_TARGET where eps < _FINE_FROM * spread(C): there
@@ -14,6 +15,7 @@ _START = 0.05
 _STAGE_TARGET = 0.05
 _FINE_FROM, _FINE_TARGET = 1e-3, 0.005
 _RATIO = 2.5
+_MOST_RUNGS = 1e5  # times reg: potentials of a higher start would be too coarse at reg
 
 _FIRST_RADIUS, _LEAST_RADIUS, _MOST_RADIUS = 30.0, 0.5, 1e8
 _LEAST_SHIFT = 1e-300  # so that no diagonal entry underflows
@@ -53,7 +55,7 @@ def schedule(reg, spread, tol, eps_scaling):
     """The stages as a list of (eps, target)."""
     stages = []
     if eps_scaling is not None:
-        eps = _START * spread
+        eps = min(_START * spread, _MOST_RUNGS * reg)
         while eps > reg:
             stages.append((eps, _STAGE_TARGET if eps >= _FINE_FROM * spread else _FINE_TARGET))
             eps /= _RATIO if eps_scaling == "auto" else eps_scaling
@@ -110,6 +112,8 @@ def semidual_newton(dual, g, stages, options, effort):
                 new = dual.at(dual.sinkhorn_step(point), eps, target, f_guess=point.f)
                 effort.sinkhorn += 1
                 failures = failures + 1 if new.err >= point.err else 0
+            elif new.err < 0.5 * point.err:
+                failures = 0
             # A small residual in the norm of CG can still be the whole error.
             stagnant = alpha >= 1.0 and new.err > _STAGNATION * point.err
             care = max(_CARE * care, 1e-6) if stagnant else 1.0
@@ -180,7 +184,7 @@ def _compress(xp, d):
     order = xp.argsort(d)
     values = xp.take(d, order)
     gaps = xp.concat([xp.zeros_like(values[:1]), xp.asinh(values[1:] - values[:-1])])
-    compressed = xp.take(xp.cumulative_sum(gaps), xp.argsort(order))
+    compressed = xp.take(cumulative_sum(gaps), xp.argsort(order))
     return compressed - xp.mean(compressed)
 
 

@@ -9,6 +9,7 @@ from refopt.transport.costs import LazyCost
 from refopt_backends import resolve, sparse_array
 
 _BLOCK_ENTRIES = 2**22
+_FORBIDDEN_MASS = 1e-8  # that the rounding may put on forbidden pairs, where it is left out
 
 
 def transport_plan(res, sparse=False, drop=0.0):
@@ -199,6 +200,8 @@ def round_to_polytope(P, a, b):
     sum_a, sum_b = float(xp.sum(a)), float(xp.sum(b))
     if abs(sum_a - sum_b) > 1e-5 * max(sum_a, sum_b):
         raise ValueError(f"a and b must have equal sums, got {sum_a:.17g} and {sum_b:.17g}")
+    if abs(sum_a - sum_b) > 1e-13 * sum_a:
+        b = b * (sum_a / sum_b)
     r = xp.sum(P, axis=1)
     P = _shrink(xp, r, a)[:, None] * P
     c = xp.sum(P, axis=0)
@@ -235,6 +238,8 @@ def rounded_value(res):
         C = problem.cost.rows(index)
         P = kernels.plan_rows(problem.cost.take(index, None).arguments, f[rows], g, reg)
         P = x[rows][:, None] * P * y[None, :] + u[rows][:, None] * v[None, :]
+        if float(xp.sum(xp.where(xp.isfinite(C), 0.0, P))) > _FORBIDDEN_MASS:
+            return math.inf
         P = xp.where(xp.isfinite(C), P, 0.0)
         some = xp.where(P > 0, P, 1.0)
         terms = P * xp.where(P > 0, C, 0.0) - reg * P * (1.0 - xp.log(some))
@@ -290,7 +295,7 @@ def ot_gradients(res, wrt=("a", "b")):
     ['C', 'a']
     """
     problem = _problem_of(res)
-    wrt = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    wrt = (wrt,) if isinstance(wrt, str) or not hasattr(wrt, "__iter__") else tuple(wrt)
     out = {}
     for name in wrt:
         _validate.choice(name, "wrt", ("a", "b", "C", "X", "Y"))

@@ -7,11 +7,16 @@ import numpy as np
 from refopt import _validate
 from refopt._namespace import HoldsNamespace
 from refopt.transport.costs import MatrixCost, PointCloudCost, as_cost
-from refopt_backends import resolve
+from refopt_backends import cumulative_sum, resolve
 
 # Up to this many pairs the automatic choice for NumPy arrays is the reference:
 # waking a compiler would cost more than the whole solution.
 SMALL = 64 * 64
+
+# A share of the mass that counts as none: its products would be subnormal.
+_NO_MASS = 1e-310
+
+_MOST_MASS = 1e300
 
 # Largest relative difference between the masses of a and b, by the coarser dtype.
 _MASS_RTOL = {"float64": 1e-8, "float32": 1e-5}
@@ -96,8 +101,10 @@ class TransportProblem(HoldsNamespace):
         if float(xp.min(x)) < 0:
             place = _validate.first_place(xp, x, x < 0)
             raise ValueError(f"{name} must be nonnegative, got {place}")
-        if not float(xp.sum(x)) > 0:
+        if not float(xp.max(x)) > 0:
             raise ValueError(f"{name} must have a positive sum, got 0")
+        if float(xp.max(x)) > _MOST_MASS / size:
+            raise ValueError(f"{name} must have a sum below 1e300, got {float(xp.max(x))} in it")
         return x
 
     def _with_prior(self, cost, prior):
@@ -135,9 +142,8 @@ class TransportProblem(HoldsNamespace):
         if cost.allowed is not None:
             self._demand_partners(cost.allowed, "C", "a finite entry")
         a, b = self.user_a / self.mass, self.user_b / self.mass
-        # b/mass can underflow to 0 next to a giant: what counts is the scaled mass
-        self._rows = None if bool(xp.all(a > 0)) else xp.nonzero(a > 0)[0]
-        self._columns = None if bool(xp.all(b > 0)) else xp.nonzero(b > 0)[0]
+        self._rows = None if bool(xp.all(a > _NO_MASS)) else xp.nonzero(a > _NO_MASS)[0]
+        self._columns = None if bool(xp.all(b > _NO_MASS)) else xp.nonzero(b > _NO_MASS)[0]
         cost = cost.take(self._rows, self._columns)
         a = a if self._rows is None else a[self._rows]
         b = b if self._columns is None else b[self._columns]
@@ -179,14 +185,18 @@ class TransportProblem(HoldsNamespace):
         g = g if self._columns is None else self.xp.take(g, self._columns)
         return (g, f) if self.swapped else (f, g)
 
-    def restore(self, f, g):
-        """The user's potentials: sides and masses as they were, sum_j b_j g_j = 0."""
+    def restore(self, f, g, reg=None):
+        """The user's potentials: sides and masses as they were, sum_j b_j g_j = 0.
+
+        `reg` is that of the plan exp((f + g - C)/reg), if it is still on its way.
+        """
         xp = self.xp
         if self.swapped:
             f, g = g, f
         b = self.user_b if self._columns is None else self.user_b[self._columns]
         shift = float(xp.sum(b * g)) / self.mass
-        f, g = f + (shift + self.reg * math.log(self.mass)), g - shift
+        reg = self.reg if reg is None else reg
+        f, g = f + (shift + reg * math.log(self.mass)), g - shift
         return self._spread(f, self.user_a, self._rows), self._spread(g, self.user_b, self._columns)
 
     def original_indices(self, index, side):
@@ -199,6 +209,6 @@ class TransportProblem(HoldsNamespace):
         if kept is None:
             return potential
         xp = self.xp
-        present = mass / self.mass > 0
-        position = xp.cumulative_sum(xp.astype(present, xp.int64)) - 1
+        present = mass / self.mass > _NO_MASS
+        position = cumulative_sum(xp.astype(present, xp.int64)) - 1
         return xp.where(present, xp.take(potential, xp.maximum(position, 0)), -math.inf)

@@ -4,10 +4,11 @@ import math
 
 from scipy.optimize import OptimizeResult
 
-from refopt import _driver, _status
+from refopt import _driver, _status, _validate
 
 MEASURE = "marginal_error"
 _WORDS = "marginal error ||P1-a||_1 + ||P'1-b||_1"
+_OF_MASS = " relative to the mass"
 
 
 class TransportResult(OptimizeResult):
@@ -23,6 +24,9 @@ class TransportResult(OptimizeResult):
         bound of the optimal value.
     gap : float
         ``primal - fun``, a bound on the distance of both to the optimum.
+
+    With forbidden pairs, what the rounding would put on them is left out, and
+    the bounds hold up to that mass; above 1e-8 both are infinite.
     """
 
     @property
@@ -71,7 +75,7 @@ def intermediate(problem):
 
     def view(iterate, nit):
         point = iterate.x
-        f, g = problem.restore(point.f, point.g)
+        f, g = problem.restore(point.f, point.g, iterate.record["reg"])
         f, g = 1.0 * f, 1.0 * g  # the callback's own copies
         return OptimizeResult(
             x=problem.xp.concat([f, g]),
@@ -118,14 +122,15 @@ def finish(problem, outcome, effort, tol, npasses):
         detail = _blocked_text(problem, detail)
     if status == _status.MAXITER and problem.user_cost.allowed is not None:
         detail = "With forbidden pairs the potentials may have no finite limit."
+    words = _WORDS if abs(problem.mass - 1.0) < 1e-9 else _WORDS + _OF_MASS
     n, m = problem.shape
     history = outcome.history | {MEASURE: problem.mass * outcome.history[MEASURE]}
-    entries = history.get("nnz", [])
+    kept = [k for k in history.get("nnz", ()) if k]
     result = TransportResult(
         **fields,
         success=status == _status.CONVERGED,
         status=status,
-        message=_status.message(status, measure=_WORDS, error=error, tol=tol, detail=detail),
+        message=_status.message(status, measure=words, error=error, tol=tol, detail=detail),
         nit=outcome.nit,
         nfev=npasses + 1,
         history=history,
@@ -135,7 +140,7 @@ def finish(problem, outcome, effort, tol, npasses):
         nsinkhorn=effort.sinkhorn,
         ncg=effort.cg,
         nfactor=effort.factorisations,
-        density=float(entries[-1]) / (n * m) if len(entries) else 0.0,
+        density=float(kept[-1]) / (n * m) if kept else 0.0,
     )
     object.__setattr__(result, "_problem", problem)
     return result
@@ -161,13 +166,15 @@ def _listed(indices, most=8):
 
 def run(problem, algorithm, *, tol, maxiter, callback, disp, time_limit=None, check_every=1):
     """`_driver.run` with the family's measure and view."""
+    if time_limit is not None:
+        time_limit = _validate.positive(time_limit, "time_limit")
     return _driver.run(
         algorithm,
         tol=tol,
         maxiter=maxiter,
         callback=callback,
         view=intermediate(problem),
-        disp=disp,
+        disp=_validate.display(disp),
         time_limit=time_limit,
         measure=MEASURE,
         check_every=check_every,

@@ -11,6 +11,7 @@ from refopt.transport._result import finish, run
 from refopt.transport._semidual import SemiDual
 from refopt.transport._sinkhorn import sinkhorn_iteration
 
+_LEAST_RATIO = 1.01
 _PAPER_WARMUP = 20
 _PAPER_CG = 2000  # the paper's systems are solved to 1e-8, in some hundred steps each
 _SAFETY = 0.9  # room for rounding between the error met on the way and the recomputed one
@@ -281,6 +282,9 @@ def sinkhorn_newton(
     per kept entry, of which a `PointCloudCost` keeps at most 12 million.
     float32 costs are read as they are and the computation is in float64;
     the rounding of the cost itself limits what such an answer means.
+    The result refers to a matrix C, which is not copied: `transport_plan`,
+    ``gap`` and the like read it again. The points of a `PointCloudCost` are
+    copied.
 
     References
     ----------
@@ -353,9 +357,10 @@ def _stages(problem, g, tol, eps_scaling):
     """The ladder of regularisations; none for a warm start or a trivial problem."""
     if not (eps_scaling is None or eps_scaling == "auto"):
         eps_scaling = _validate.real_number(eps_scaling, "eps_scaling")
-        if not (math.isfinite(eps_scaling) and eps_scaling > 1):
+        if not (math.isfinite(eps_scaling) and eps_scaling >= _LEAST_RATIO):
             raise ValueError(
-                f'eps_scaling must be "auto", None or a ratio above 1, got {eps_scaling!r}'
+                f'eps_scaling must be "auto", None or a ratio of at least {_LEAST_RATIO}, '
+                f"got {eps_scaling!r}"
             )
     if g is not None or problem.b.shape[0] == 1:
         eps_scaling = None

@@ -3,7 +3,7 @@
 import math
 
 # Tiny masses times a tiny share must not underflow.
-_TINY = 1e-307
+_TINY = 5e-324
 
 
 def entry_bounds(xp, share, a, b):

@@ -10,6 +10,7 @@ from refopt_backends import resolve
 from refopt_backends.reference.transport import cost_rows
 
 METRICS = ("sqeuclidean", "euclidean", "cityblock")
+DTYPES = (None, "float32", "float64")
 _SAMPLED_ROWS = 16
 
 
@@ -32,9 +33,9 @@ class PointCloudCost:
         ``sum_k (x_k - y_k)^2``, its square root, or ``sum_k |x_k - y_k|``.
     scale : float, optional
         Positive factor, for example one over the largest cost.
-    dtype : dtype, optional
-        Convert the points first. Single precision points are the user's
-        choice: the solvers work in double precision on whatever they are.
+    dtype : {None, "float32"}, optional
+        Round the points to single precision first; the solvers work in double
+        precision on whatever they are.
 
     Raises
     ------
@@ -60,20 +61,25 @@ class PointCloudCost:
         xp, _ = resolve(X, Y, backend="reference", names=("X", "Y"))
         self.metric = _validate.choice(metric, "metric", METRICS)
         self.scale = _validate.positive(scale, "scale")
+        dtype = _validate.choice(dtype if dtype is None else str(np.dtype(dtype)), "dtype", DTYPES)
         self.X, self.Y = (self._points(xp, P, name, dtype) for P, name in ((X, "X"), (Y, "Y")))
         if self.X.shape[1] != self.Y.shape[1]:
             raise ValueError(
                 f"Y must have as many columns as X, {self.X.shape[1]}, got {self.Y.shape[1]}"
             )
+        width = 2.0 * max(float(xp.max(xp.abs(P))) for P in (self.X, self.Y))
+        farthest = width if self.metric == "cityblock" else width * width
+        if not math.isfinite(self.scale * self.X.shape[1] * farthest):
+            raise ValueError(f"X and Y must have finite distances, got entries up to {width / 2}")
 
     @staticmethod
     def _points(xp, P, name, dtype):
         P = _validate.real_array(xp, P, name, 2)
-        if dtype is not None:
-            P = xp.astype(P, dtype)
+        if dtype == "float32":
+            P = xp.astype(P, xp.float32)
         if P.shape[0] == 0 or P.shape[1] == 0:
             raise ValueError(f"{name} must hold at least one point, got shape {tuple(P.shape)}")
-        return xp.astype(_validate.all_finite(xp, P, name), xp.float64, copy=False)
+        return xp.astype(_validate.all_finite(xp, P, name), xp.float64)  # the cost's own copy
 
     @property
     def shape(self):

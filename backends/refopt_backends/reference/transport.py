@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from refopt_backends._home import namespace_of
+from refopt_backends._home import cumulative_sum, namespace_of
 from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
 # Rows of a point-cloud cost are formed in blocks of about this many entries.
@@ -182,7 +182,7 @@ def sample_entries(cost, f, g, reg, a, per_row):
     start = 0.6180339887498949 * xp.arange(1, a.shape[0] + 1, dtype=xp.float64)
     start = (start - xp.floor(start))[:, None]
     steps = xp.where(large, 0.0, chance)
-    after = start + xp.cumulative_sum(steps, axis=1)
+    after = start + cumulative_sum(steps, axis=1)
     drawn = ~large & (xp.floor(after) > xp.floor(after - steps))
     plan = xp.where(large, chance, xp.astype(drawn, xp.float64)) * (a / per_row)[:, None]
     return Entries(xp.where(large | drawn, C, math.inf), plan, True)
