@@ -37,10 +37,10 @@ def test_the_callback_sees_potentials_of_the_reg_that_it_sees():
     seen = []
     refopt.sinkhorn_newton(C, a, b, reg=1e-3, callback=seen.append)
     assert len({r.reg for r in seen}) > 2
-    for r in seen:
+    for r in seen:  # early passes are in single precision
         error = refopt.marginal_error(r.f, r.g, C, a, b, r.reg)
-        assert error == pytest.approx(r.marginal_error, abs=1e-9)
-        assert refopt.lyapunov(r.f, r.g, C, a, b, r.reg) == pytest.approx(r.fun, abs=1e-9)
+        assert error == pytest.approx(r.marginal_error, rel=1e-4, abs=1e-9)
+        assert refopt.lyapunov(r.f, r.g, C, a, b, r.reg) == pytest.approx(r.fun, rel=1e-5)
 
 
 def test_no_finite_bound_is_claimed_where_no_plan_exists():
@@ -86,6 +86,7 @@ def test_points_too_far_apart_for_their_distances():
         refopt.PointCloudCost([[1e160]], [[0.0]])
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # by np.asmatrix itself
 def test_a_matrix_of_the_old_kind_is_an_array():
     C = np.random.default_rng(4).random((5, 6))
     with_matrix = refopt.sinkhorn_newton(np.asmatrix(C), reg=0.1)
