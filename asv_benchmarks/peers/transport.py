@@ -43,6 +43,14 @@ QUICK = (
     "assign-500 digits-l2-20-45 digits-l2-20-45-nobg digits-l1-100-205 cloud2-800-1e-3 "
     "cloud50-800-1e-3 rect-600-350-1e-3"
 )
+# Seeds and pairs that no constant of the solver was chosen with.
+UNSEEN = (
+    "assign-600@901 assign-1000@902 assign-700-e4000@903 digits-l2-301-612 "
+    "digits-l2-411-733-e4000 digits-l1-301-612 digits-l1-411-733 digits-l1-411-733-nobg "
+    "cloud2-600-1e-2@904 cloud2-900-1e-3@905 cloud2-700-1e-4@906 cloud2-600-1e-5@912 "
+    "cloud50-600-1e-2@907 cloud50-900-1e-3@908 cloud50-700-1e-4@909 rect-700-400-1e-2@910 "
+    "rect-900-500-1e-3@911"
+)
 EXACT = "cloud2-2000-1e-3 cloud2-3000-1e-3 cloud50-2000-1e-3 cloud50-3000-1e-3"
 SCALINGS = {  # POT's method: its cap on iterations
     "sinkhorn_log": 2_000,
@@ -55,6 +63,7 @@ def main():
     """Print the tables that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few small instances")
+    parser.add_argument("--unseen", action="store_true", help="only instances not used in tuning")
     parser.add_argument("--families", nargs="+", choices=INSTANCES, default=list(INSTANCES))
     parser.add_argument("--pot-sinkhorn", action="store_true", help="add POT's Sinkhorn variants")
     parser.add_argument("--large", action="store_true", help="add 50 000 points, lazily")
@@ -64,6 +73,9 @@ def main():
 
     raw = {"environment": environment("refopt", "numpy", "scipy", "numba", "regot", "POT")}
     print(raw["environment"], end="\n\n")
+    if options.unseen:
+        entropic_table(UNSEEN.split(), not options.peers_only)
+        return
     names = " ".join(INSTANCES[family] for family in options.families)
     names = [name for name in names.split() if not options.quick or name in QUICK.split()]
     ours = not options.peers_only

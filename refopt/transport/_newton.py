@@ -120,7 +120,9 @@ def semidual_newton(dual, g, stages, options, effort):
             point = new
             yield _iterate(dual, point, stages, "newton", **step)
             if failures >= _PATIENCE:
-                return _status.STALLED, "Potentials this large allow no smaller error."
+                rounded = point.err <= dual.rounding_level(point)
+                detail = "Potentials this large allow no smaller error." if rounded else ""
+                return _status.STALLED, detail
             if reason := blocked(dual, point, effort.newton):
                 return _status.INFEASIBLE, reason
     return _status.STALLED, ""  # not reached: the driver stops at the last target

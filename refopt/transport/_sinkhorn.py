@@ -37,18 +37,11 @@ def sinkhorn_iteration(dual, g, stages, effort):
                 least, since = point.err, 0
             else:
                 since += 1
-            if since >= _STALL_WINDOW and point.err <= _rounding_level(dual, point):
+            if since >= _STALL_WINDOW and point.err <= dual.rounding_level(point):
                 return _status.STALLED, "Potentials this large allow no smaller error."
             if reason := blocked(dual, point, effort.sinkhorn):
                 return _status.INFEASIBLE, reason
     return None
-
-
-def _rounding_level(dual, point):
-    """Errors that the rounding of f + g - C can cause, generously."""
-    xp = dual.xp
-    largest = float(xp.max(xp.abs(point.f))) + float(xp.max(xp.abs(point.g)))
-    return 1e-13 * (1.0 + largest / point.eps)
 
 
 def _iterate(dual, point, stages):

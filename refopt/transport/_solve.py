@@ -91,8 +91,8 @@ def sinkhorn(
         ``message``, ``nit``, ``nfev`` (passes over all pairs), ``history``
         (time, fun, marginal_error, reg), ``backend``, ``reg``, and the
         properties ``primal`` and ``gap``. `transport_plan` makes the plan.
-        ``status``: 0 converged, 1 maxiter, 2 stopped by the callback, 3 stalled
-        at rounding level, 4 non-finite numbers, 5 infeasible forbidden pairs,
+        ``status``: 0 converged, 1 maxiter, 2 stopped by the callback, 3 stalled,
+        4 non-finite numbers, 5 infeasible forbidden pairs,
         6 time limit.
 
     Raises
@@ -223,9 +223,11 @@ def sinkhorn_newton(
         the dense m x m matrix. "auto" factorises where m <= 64 and where
         conjugate gradients reach `cg_maxiter` (up to m = 6000).
     cg_maxiter : int, optional
-        Largest number of conjugate gradient steps in one system.
+        Largest number of conjugate gradient steps in one system; for
+        ``formulation="dual"`` with ``linsolve="auto"`` at least 2000.
     eps_scaling : {"auto", None} or float, optional
-        Begin with the regularisation ``0.05 * (max C - min C)`` and divide it
+        Begin with the regularisation ``0.05 * (max C - min C)``, or
+        ``1e5 * reg`` if that is less, and divide it
         by this ratio (2.5 for "auto") down to `reg`.
     prior : array_like, shape (n, m), optional
         Replace ``-H(P)`` by ``KL(P | prior)``. Zero forbids a pair. Forms the
@@ -256,7 +258,7 @@ def sinkhorn_newton(
         ``history`` (time, fun, marginal_error, reg, alpha, nnz, dropped, ncg,
         kind: 0 start, 1 Sinkhorn, 2 Newton), and the properties ``primal`` and
         ``gap``. `transport_plan` makes the plan. ``status``: 0 converged,
-        1 maxiter, 2 stopped by the callback, 3 stalled at rounding level,
+        1 maxiter, 2 stopped by the callback, 3 stalled,
         4 non-finite numbers, 5 infeasible forbidden pairs, 6 time limit.
 
     Raises
