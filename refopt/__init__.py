@@ -12,6 +12,12 @@ from refopt_backends import __version__
 _HOMES = {
     name: home
     for home, names in {
+        "refopt.block_coordinate": (
+            "forest_factor",
+            "forest_partition",
+            "forest_solve",
+            "red_black_partition",
+        ),
         "refopt.transport": (
             "PointCloudCost",
             "lyapunov",

@@ -136,4 +136,91 @@ _TRANSPORT = (
     ),
 )
 
-KERNELS = _indexed(*_TRANSPORT)
+# A graph is the pattern of a symmetric matrix in compressed rows, starts (n + 1,) and
+# columns (nnz,), whose diagonal entries are passed over; `order` visits each node once.
+_FORESTS = (
+    Kernel(
+        "forest_labels",
+        "forests",
+        "starts, columns, order (n,) -> labels (n,)",
+        "First fit: each node joins the first forest in which it closes no cycle.",
+    ),
+    Kernel(
+        "forest_mask",
+        "forests",
+        "starts, columns, order (n,) -> mask (n,)",
+        "The nodes of the first of these forests.",
+    ),
+    Kernel(
+        "colour_labels",
+        "forests",
+        "starts, columns, order (n,) -> labels (n,)",
+        "Each node takes the least-used colour that no neighbour has, else a new one.",
+    ),
+    Kernel(
+        "is_symmetric",
+        "forests",
+        "starts, columns (sorted in each row), values, rtol -> bool",
+        "Whether |v_ij - v_ji| <= rtol (|v_ij| + |v_ji|) for all entries.",
+    ),
+    Kernel(
+        "forest_order",
+        "forests",
+        "starts, columns, values -> order, parent, diagonal, link (n,), cycle (k,)",
+        "Depth-first order of a forest; the position in it of each one's parent, -1 for roots; "
+        "the diagonal and the entry with the parent in that order. If there is a cycle: its "
+        "nodes, and the others incomplete.",
+    ),
+    Kernel(
+        "forest_pivots",
+        "forests",
+        "parent, diagonal, link (n,) -> pivots J (n,), multipliers (n,)",
+        "J_i = H_ii - sum_c H_ci^2 / J_c over the children c, and H_i,parent / J_i; ends at the "
+        "first J_i that is not positive.",
+    ),
+    Kernel(
+        "forest_sweeps",
+        "forests",
+        "order, parent, pivots, multipliers (n,), B (k, n) -> X (k, n)",
+        "H X = B for each row of B: one sweep up the trees and one down.",
+    ),
+)
+
+# X is an object of its own, see reference/logistic_rows.py; A is X or, where a vector of
+# parameters has p + 1 entries, [X 1]. The penalty is the diagonal of a matrix.
+_LOGISTIC_ROWS = (
+    Kernel(
+        "logistic_terms",
+        "logistic_rows",
+        "z (n,), y (n,), s (n,) -> value, slope (n,), curvature (n,)",
+        "sum_i s_i log(1 + exp(-y_i z_i)) with its first and second derivative in each z_i.",
+    ),
+    Kernel(
+        "weighted_gram",
+        "logistic_rows",
+        "X (n, p), d (n,) -> H (p, p)",
+        "X' diag(d) X of d >= 0, dense and exactly symmetric.",
+    ),
+    Kernel(
+        "hessian_product",
+        "logistic_rows",
+        "X (n, p), d (n,), penalty (m,), v (m,) -> u (m,), z (n,)",
+        "u = (A' diag(d) A + diag(penalty)) v and z = A v.",
+    ),
+    Kernel(
+        "hessian_diagonal",
+        "logistic_rows",
+        "X (n, p), d (n,), penalty (m,) -> h (m,)",
+        "The diagonal of A' diag(d) A + diag(penalty).",
+    ),
+    Kernel(
+        "hessian_cg",
+        "logistic_rows",
+        "X (n, p), d (n,), penalty (m,), rhs (m,), preconditioner (m,) or (m, m), rtol, maxiter "
+        "-> v (m,), z (n,), iterations",
+        "(A' diag(d) A + diag(penalty)) v = rhs by preconditioned conjugate gradients until the "
+        "residual's norm fell by rtol, and z = A v.",
+    ),
+)
+
+KERNELS = _indexed(*_TRANSPORT, *_FORESTS, *_LOGISTIC_ROWS)
