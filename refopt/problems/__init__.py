@@ -6,7 +6,20 @@ Importing this package loads NumPy only.
 
 from .colours import colour_images, colour_transfer
 from .digits import digit_image, load_digits
-from .optima import TRANSPORT_OPTIMA
+from .optima import (
+    LASSO_LAM_MAX,
+    LASSO_OPTIMA,
+    NONNEGATIVE_LASSO_OPTIMA,
+    TRANSPORT_OPTIMA,
+)
+from .regression import (
+    RegressionProblem,
+    correlated,
+    dataset_a,
+    dataset_b,
+    dataset_c,
+    lars_adversarial,
+)
 from .transport import (
     TransportProblem,
     assign,
@@ -21,18 +34,27 @@ from .transport import (
 )
 
 __all__ = [
+    "LASSO_LAM_MAX",
+    "LASSO_OPTIMA",
+    "NONNEGATIVE_LASSO_OPTIMA",
     "TRANSPORT_OPTIMA",
+    "RegressionProblem",
     "TransportProblem",
     "assign",
     "cloud2",
     "cloud50",
     "colour_images",
     "colour_transfer",
+    "correlated",
+    "dataset_a",
+    "dataset_b",
+    "dataset_c",
     "digit_image",
     "digits",
     "gaussian_grid",
     "gaussian_grid_cost",
     "ladder",
+    "lars_adversarial",
     "load_digits",
     "rect",
     "transport_instance",

@@ -1,6 +1,11 @@
 """Optimal values of public instances, on which independent solvers agree to all digits shown."""
 
-__all__ = ["TRANSPORT_OPTIMA"]
+__all__ = [
+    "LASSO_LAM_MAX",
+    "LASSO_OPTIMA",
+    "NONNEGATIVE_LASSO_OPTIMA",
+    "TRANSPORT_OPTIMA",
+]
 
 # max D(f, g) = <a, f> + <b, g> - reg sum(P) of transport_instance(name), seed 1
 TRANSPORT_OPTIMA = {
@@ -24,4 +29,24 @@ TRANSPORT_OPTIMA = {
     "cloud50-800-1e-4": 7.29797472900e01,
     "rect-600-350-1e-3": 1.168612856742e-01,
     "rect-1500-800-1e-4": 1.161948565568e-01,
+}
+
+# min 1/2 ||X w - y||^2 + lam ||w||_1 with lam = ratio * lasso_lam_max, by (name, ratio)
+LASSO_OPTIMA = {
+    ("correlated-500-5000-0.6@27", 0.1): 12808.6499036,
+    ("correlated-500-5000-0.6@27", 0.01): 1713.61076241,
+    ("correlated-400-2000-0.9@5", 0.1): 8357.78137467,
+    ("correlated-400-2000-0.9@5", 0.01): 1403.50196057,
+    ("dataset-a-1000-10000@0", 0.1): 4695974.36429,
+    ("dataset-a-1000-10000@0", 0.01): 851562.750663,
+}
+
+# the same over w >= 0, by (name, lam)
+NONNEGATIVE_LASSO_OPTIMA = {("dataset-a-1000-10000@0", 50000.0): 6794585.951291936}
+
+# ||X' y||_inf, which tells whether NumPy's random numbers are those of the optima
+LASSO_LAM_MAX = {
+    "correlated-500-5000-0.6@27": 1904.03609881,
+    "correlated-400-2000-0.9@5": 1423.54525023,
+    "dataset-a-1000-10000@0": 268475.967276,
 }
