@@ -202,6 +202,12 @@ _LOGISTIC_ROWS = (
         "X' diag(d) X of d >= 0, dense and exactly symmetric.",
     ),
     Kernel(
+        "positive_inverse",
+        "logistic_rows",
+        "H (m, m) -> inverse (m, m) or None",
+        "The inverse of a symmetric matrix; None if it is not positive definite.",
+    ),
+    Kernel(
         "hessian_product",
         "logistic_rows",
         "X (n, p), d (n,), penalty (m,), v (m,) -> u (m,), z (n,)",

@@ -121,6 +121,10 @@ class Design(HoldsNamespace):
         """X'X, or X' diag(weights) X, dense, (p, p)."""
         raise NotImplementedError
 
+    def weighted_squares(self, weights: Any) -> Any:
+        """The diagonal of X' diag(weights) X, (p,)."""
+        raise NotImplementedError
+
     def scaled_rows(self, scale: Any) -> "Design":
         """diag(scale) X, a copy."""
         raise NotImplementedError
@@ -148,6 +152,9 @@ class DenseDesign(Design):
     def gram(self, weights=None):
         weighted = self.columns if weights is None else self.columns * weights[None, :]
         return weighted @ self.columns.T
+
+    def weighted_squares(self, weights):
+        return (self.columns * self.columns) @ weights
 
     def scaled_rows(self, scale):
         return DenseDesign(self.xp, self.columns * scale[None, :], self._kind)
@@ -182,6 +189,12 @@ class SparseDesign(Design):
     def gram(self, weights=None):
         right = self.matrix if weights is None else self.scaled_rows(weights).matrix
         return (self.matrix.T @ right).toarray()
+
+    def weighted_squares(self, weights):
+        squares = type(self.matrix)(
+            (self.matrix.data**2, self.matrix.indices, self.matrix.indptr), shape=self.shape
+        )
+        return squares.T @ weights
 
     def scaled_rows(self, scale):
         values = self.matrix.data * scale[self.matrix.indices]

@@ -1,0 +1,204 @@
+"""Compiled kernels of smooth logistic problems: a pass over compressed rows at a time."""
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+from refopt_backends.numba_cpu._jit import FAST, jit
+from refopt_backends.numba_cpu._machine import NO_NAN, exp
+from refopt_backends.reference import logistic_rows as reference
+
+_BLOCK_ENTRIES = 2**16  # of a dense matrix, scaled while they are in cache
+
+
+@jit(fastmath=NO_NAN)
+def _terms(z, y, s, slope, curvature):
+    total = 0.0
+    for i in range(z.size):
+        m = y[i] * z[i]
+        e = exp(-abs(m))
+        u = e / (2.0 + e)  # log1p(e) = 2 artanh(u), u <= 1/3: 17 terms of its series
+        t = u * u
+        series = 1.0 / 33.0
+        series = series * t + 1.0 / 31.0
+        series = series * t + 1.0 / 29.0
+        series = series * t + 1.0 / 27.0
+        series = series * t + 1.0 / 25.0
+        series = series * t + 1.0 / 23.0
+        series = series * t + 1.0 / 21.0
+        series = series * t + 1.0 / 19.0
+        series = series * t + 1.0 / 17.0
+        series = series * t + 1.0 / 15.0
+        series = series * t + 1.0 / 13.0
+        series = series * t + 1.0 / 11.0
+        series = series * t + 1.0 / 9.0
+        series = series * t + 1.0 / 7.0
+        series = series * t + 1.0 / 5.0
+        series = series * t + 1.0 / 3.0
+        series = series * t + 1.0
+        total += s[i] * ((0.0 if m > 0.0 else -m) + 2.0 * u * series)
+        inverse = 1.0 / (1.0 + e)
+        slope[i] = -s[i] * y[i] * (e if m >= 0.0 else 1.0) * inverse
+        curvature[i] = s[i] * e * inverse * inverse
+    return total
+
+
+def logistic_terms(z, y, s):
+    slope, curvature = np.empty_like(z), np.empty_like(z)
+    return _terms(z, y, s, slope, curvature), slope, curvature
+
+
+@jit
+def _gram_rows(values, columns, starts, d, p):
+    """The lower triangle of X' diag(d) X; columns ascend within a row."""
+    H = np.zeros((p, p))
+    for i in range(d.size):
+        x, at = values[starts[i] : starts[i + 1]], columns[starts[i] : starts[i + 1]]
+        for a in range(x.size):
+            t = d[i] * x[a]
+            row = H[at[a]]
+            for b in range(a + 1):
+                row[at[b]] += t * x[b]
+    return H
+
+
+@jit
+def _mirror(H):
+    for i in range(H.shape[0]):
+        for j in range(i):
+            H[j, i] = H[i, j]
+
+
+def _rows(X):
+    """Compressed rows; a column number that cannot be negative is not tested for it."""
+    values, columns, starts = X.by_rows
+    return values, columns.view(np.uint32), starts
+
+
+def weighted_gram(X, d):
+    if hasattr(X, "by_rows"):
+        H = _gram_rows(*_rows(X), d, X.shape[1])
+    else:
+        H = _dense_gram(X.columns, np.sqrt(d))
+    _mirror(H)
+    return H
+
+
+def _dense_gram(columns, root):
+    """The lower triangle, by blocks of rows that stay in cache."""
+    p, n = columns.shape
+    step = max(64, _BLOCK_ENTRIES // max(p, 1))
+    H = np.zeros((p, p), order="F")
+    rows = columns.T
+    by_rows = rows.flags.c_contiguous
+    for i in range(0, n, step):
+        block = slice(i, i + step)
+        if by_rows:
+            scaled = (rows[block] * root[block, None]).T
+        else:
+            scaled = (columns[:, block] * root[block]).T
+        # upper triangle in Fortran's order
+        H = blas.dsyrk(1.0, scaled, 1.0, H, trans=not by_rows, overwrite_c=True)
+    return H.T
+
+
+def positive_inverse(H):
+    factor, failed = lapack.dpotrf(H, lower=False, clean=False)
+    if failed:
+        return None
+    inverse, failed = lapack.dpotri(factor, lower=False, overwrite_c=True)
+    if failed:
+        return None
+    inverse = inverse.T  # in C order, its lower triangle is set
+    _mirror(inverse)
+    return inverse
+
+
+@jit(fastmath=FAST)
+def _product(values, columns, starts, d, penalty, v, p, z, out):
+    shift = v[p] if v.size > p else 0.0
+    total = 0.0
+    for j in range(v.size):
+        out[j] = penalty[j] * v[j]
+    for i in range(d.size):
+        x, at = values[starts[i] : starts[i + 1]], columns[starts[i] : starts[i + 1]]
+        t0, t1, t2, t3 = shift, 0.0, 0.0, 0.0  # four sums, or each waits for the one before
+        fours = x.size - x.size % 4
+        for a in range(0, fours, 4):
+            t0 += x[a] * v[at[a]]
+            t1 += x[a + 1] * v[at[a + 1]]
+            t2 += x[a + 2] * v[at[a + 2]]
+            t3 += x[a + 3] * v[at[a + 3]]
+        for a in range(fours, x.size):
+            t0 += x[a] * v[at[a]]
+        z[i] = (t0 + t1) + (t2 + t3)
+        t = z[i] * d[i]
+        total += t
+        for a in range(x.size):
+            out[at[a]] += t * x[a]
+    if v.size > p:
+        out[p] += total
+
+
+@jit(fastmath=FAST)
+def _cg(values, columns, starts, d, penalty, rhs, inverse, scale, p, rtol, maxiter):
+    v, z = np.zeros_like(rhs), np.zeros_like(d)
+    direction, image, along = np.zeros_like(rhs), np.empty_like(rhs), np.empty_like(d)
+    r = rhs.copy()
+    target = rtol * rtol * (rhs @ rhs)
+    rho = 0.0
+    for k in range(maxiter):
+        if r @ r <= target:
+            return v, z, k
+        u = inverse @ r if scale.size == 0 else scale * r
+        previous = rho
+        rho = r @ u
+        beta = rho / previous if k > 0 else 0.0
+        for j in range(r.size):
+            direction[j] = u[j] + beta * direction[j]
+        _product(values, columns, starts, d, penalty, direction, p, along, image)
+        curvature = direction @ image
+        if not (rho > 0.0 and curvature > 0.0):
+            return v, z, k
+        alpha = rho / curvature
+        for j in range(r.size):
+            v[j] += alpha * direction[j]
+            r[j] -= alpha * image[j]
+        for i in range(z.size):
+            z[i] += alpha * along[i]
+    return v, z, maxiter
+
+
+def hessian_product(X, d, penalty, v):
+    if not hasattr(X, "by_rows"):
+        return reference.hessian_product(X, d, penalty, v)
+    z, out = np.empty_like(d), np.empty_like(v)
+    _product(*_rows(X), d, penalty, v, X.shape[1], z, out)
+    return out, z
+
+
+@jit
+def _diagonal(values, columns, starts, d, penalty, p):
+    out = penalty.copy()
+    for i in range(d.size):
+        x, at = values[starts[i] : starts[i + 1]], columns[starts[i] : starts[i + 1]]
+        for a in range(x.size):
+            out[at[a]] += d[i] * x[a] * x[a]
+        if penalty.size > p:
+            out[p] += d[i]
+    return out
+
+
+def hessian_diagonal(X, d, penalty):
+    if not hasattr(X, "by_rows"):
+        return reference.hessian_diagonal(X, d, penalty)
+    return _diagonal(*_rows(X), d, penalty, X.shape[1])
+
+
+def hessian_cg(X, d, penalty, rhs, preconditioner, rtol, maxiter):
+    if not hasattr(X, "by_rows"):
+        return reference.hessian_cg(X, d, penalty, rhs, preconditioner, rtol, maxiter)
+    if preconditioner.ndim == 2:
+        inverse, scale = preconditioner, np.empty(0)
+    else:
+        inverse, scale = np.empty((0, 0)), preconditioner
+    return _cg(*_rows(X), d, penalty, rhs, inverse, scale, X.shape[1], float(rtol), maxiter)

@@ -1,0 +1,85 @@
+"""Kernels of smooth logistic problems, in words of the Array-API standard.
+
+A matrix X is any object with ``shape``, ``times``, ``transposed_times``,
+``gram(weights)`` and ``weighted_squares(weights)``; compiled backends also read ``by_rows`` of a sparse one,
+its compressed rows, and ``columns`` of a dense one, its transpose.
+"""
+
+from refopt_backends._home import namespace_of
+
+
+def logistic_terms(z, y, s):
+    """Sum of s log(1 + exp(-y z)), its derivative and its curvature in each z."""
+    xp = namespace_of(z)
+    m = y * z
+    e = xp.exp(-xp.abs(m))
+    value = xp.sum(s * (xp.where(m < 0, -m, xp.zeros_like(m)) + xp.log1p(e)))
+    q = xp.where(m >= 0, e, xp.ones_like(e)) / (1 + e)
+    return float(value), -(s * y) * q, s * (e / (1 + e) ** 2)
+
+
+def weighted_gram(X, d):
+    """X' diag(d) X of d >= 0."""
+    return X.gram(d)
+
+
+def positive_inverse(H):
+    """The inverse of a symmetric matrix, None if it has no Cholesky factor."""
+    xp = namespace_of(H)
+    try:
+        factor = xp.linalg.cholesky(H)
+    except Exception as error:  # every library has a class of its own, by this name
+        if type(error).__name__ != "LinAlgError":
+            raise
+        return None
+    inverse = xp.linalg.inv(factor)
+    return inverse.T @ inverse if bool(xp.all(xp.isfinite(inverse))) else None
+
+
+def hessian_product(X, d, penalty, v):
+    """(A' diag(d) A + diag(penalty)) v and A v, A = X or, if v has one entry more, [X 1]."""
+    xp = namespace_of(v)
+    p = X.shape[1]
+    z = X.times(v[:p])
+    if v.shape[0] > p:
+        z = z + v[p]
+    r = d * z
+    out = X.transposed_times(r)
+    if v.shape[0] > p:
+        out = xp.concat([out, xp.reshape(xp.sum(r), (1,))])
+    return out + penalty * v, z
+
+
+def hessian_diagonal(X, d, penalty):
+    """Diagonal of A' diag(d) A + diag(penalty), A as for `hessian_product`."""
+    xp = namespace_of(d)
+    squares = X.weighted_squares(d)
+    if penalty.shape[0] > X.shape[1]:
+        squares = xp.concat([squares, xp.reshape(xp.sum(d), (1,))])
+    return squares + penalty
+
+
+def hessian_cg(X, d, penalty, rhs, preconditioner, rtol, maxiter):
+    """Solve (A' diag(d) A + diag(penalty)) v = rhs by preconditioned conjugate gradients.
+
+    The preconditioner is a matrix near to the inverse, or the inverse of the
+    diagonal. Ends when the residual's norm fell by rtol, or where a direction
+    has no curvature.
+    """
+    xp = namespace_of(rhs)
+    v, z = xp.zeros_like(rhs), xp.zeros_like(d)
+    r, rho, direction = rhs, 0.0, xp.zeros_like(rhs)
+    target = rtol * float(xp.linalg.vector_norm(rhs))
+    for k in range(maxiter):
+        if float(xp.linalg.vector_norm(r)) <= target:
+            return v, z, k
+        u = preconditioner @ r if preconditioner.ndim == 2 else preconditioner * r
+        previous, rho = rho, float(r @ u)
+        direction = u + (rho / previous if k else 0.0) * direction
+        image, along = hessian_product(X, d, penalty, direction)
+        curvature = float(direction @ image)
+        if not (rho > 0 and curvature > 0):
+            return v, z, k
+        alpha = rho / curvature
+        v, z, r = v + alpha * direction, z + alpha * along, r - alpha * image
+    return v, z, maxiter

@@ -1,0 +1,267 @@
+"""Newton's method with conjugate gradients for smooth logistic regression.
+
+    F(w, b) = sum_i s_i log(1 + exp(-y_i (x_i'w + b))) + l2/2 ||w||^2
+
+The parameters are one vector v = (w, b), without b where there is no
+intercept; A = X or [X 1], z = A v.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from refopt import _status
+from refopt._driver import Iterate
+
+_ARMIJO = 1e-4
+_CURVATURE = 0.1  # the line search ends where the slope fell to this share
+_SEARCHES = 40
+_CENTRINGS = 60
+_ROUNDING = 1e-15
+_LOOSE, _TIGHT = 0.3, 0.3  # of the linear systems: at first, and of the target at the end
+_RIDGE = 1e-13  # of the largest diagonal entry
+_LARGEST_MATRIX = 3000  # columns up to which a p x p matrix may be formed
+_MATRIX_RATE = 10.0  # matrix products run at so many times the rate of passes over X
+
+
+@dataclass
+class Effort:
+    """What a run has spent: gradients, evaluations, Hessian products and factorisations."""
+
+    gradients: int = 0
+    evaluations: int = 0
+    products: int = 0
+    factors: int = 0
+
+
+@dataclass(frozen=True)
+class Point:
+    """Parameters v with z = A v, the loss's slope and curvature in z, F and its gradient."""
+
+    v: Any
+    z: Any
+    fun: float
+    slope: Any
+    curvature: Any
+    gradient: Any
+
+
+class LogisticProblem:
+    """F, its derivatives and its duality gap.
+
+    Attributes
+    ----------
+    at_zero : float
+        F(0), what gaps are relative to.
+    penalty : array, shape (p,) or (p + 1,)
+        l2 for every coefficient and 0 for the intercept.
+    """
+
+    def __init__(self, xp, kernels, design, y, s, l2, intercept):
+        self.xp, self.kernels, self.design = xp, kernels, design
+        self.y, self.s, self.l2, self.intercept = y, s, l2, intercept
+        self.at_zero = math.log(2) * float(xp.sum(s))
+        self.mass = float(xp.sum(s))
+        self.p = design.shape[1]
+        self.penalty = xp.full((self.p,), float(l2))
+        if intercept:
+            self.penalty = xp.concat([self.penalty, xp.zeros(1)])
+        self.effort = Effort()
+
+    def product(self, v):
+        """z = A v."""
+        z = self.design.times(v[: self.p])
+        return z + v[self.p] if self.intercept else z
+
+    def terms(self, z):
+        """The loss, its slope and its curvature."""
+        self.effort.evaluations += 1
+        return self.kernels.logistic_terms(z, self.y, self.s)
+
+    def point(self, v, z=None, terms=None):
+        """Everything at v, with the best intercept for its coefficients."""
+        xp = self.xp
+        z = self.product(v) if z is None else z
+        v, z, (loss, slope, curvature) = self._centred(v, z, terms or self.terms(z))
+        self.effort.gradients += 1
+        gradient = self.design.transposed_times(slope) + self.l2 * v[: self.p]
+        if self.intercept:
+            gradient = xp.concat([gradient, xp.reshape(xp.sum(slope), (1,))])
+        fun = loss + 0.5 * float(xp.sum(self.penalty * v * v))
+        return Point(v, z, fun, slope, curvature, gradient)
+
+    def _centred(self, v, z, terms):
+        """Newton's method on the intercept alone, kept within what brackets its root."""
+        if not self.intercept:
+            return v, z, terms
+        xp = self.xp
+        low, high, shift = -math.inf, math.inf, 0.0
+        start = z
+        for _ in range(_CENTRINGS):
+            total, bend = float(xp.sum(terms[1])), float(xp.sum(terms[2]))
+            if abs(total) <= _ROUNDING * self.mass:
+                break
+            low, high = (low, shift) if total > 0 else (shift, high)
+            step = -total / bend if bend > 0 else math.copysign(math.inf, -total)
+            new = shift + max(-4.0, min(4.0, step))
+            if not low < new < high:
+                new = 0.5 * (low + high)
+            if new == shift or not math.isfinite(new):
+                break
+            shift = new
+            terms = self.terms(start + shift)
+        if shift:
+            z = start + shift
+            v = xp.concat([v[: self.p], v[self.p :] + shift])
+        return v, z, terms
+
+    def kkt(self, point):
+        """The largest entry of the gradient."""
+        return float(self.xp.max(self.xp.abs(point.gradient))) if point.v.shape[0] else 0.0
+
+    def gap(self, point):
+        """F(v) - D, which for theta = -slope is ||grad_w F||^2 / (2 l2); None without l2.
+
+        By Fenchel-Young the losses and their conjugates leave -theta'X w only.
+        """
+        if self.l2 == 0:
+            return None
+        g = point.gradient[: self.p]
+        return float(g @ g) / (2 * self.l2)
+
+
+def newton(problem, v, tol, measure):
+    """Inexact Newton steps with an exact line search; `measure(point)` is the stopping error.
+
+    Parameters
+    ----------
+    problem : LogisticProblem
+    v : array
+        Start.
+    tol : float
+        What the linear systems need not be solved beyond.
+    measure : callable
+    """
+    systems = Systems(problem)
+    point = problem.point(v)
+    yield _iterate(problem, point, measure, 0.0, 0)
+    first = float(problem.xp.linalg.vector_norm(point.gradient))
+    while True:
+        norm = float(problem.xp.linalg.vector_norm(point.gradient))
+        error = measure(point)
+        if norm == 0.0 or error == 0.0:
+            return _status.STALLED, ""
+        power = 0.5 if problem.l2 > 0 else 1.0  # the gap is quadratic in the gradient
+        wanted = _TIGHT * (tol / error) ** power
+        rtol = max(min(_LOOSE, math.sqrt(norm / first)), min(wanted, _LOOSE), 1e-12)
+        step, along, inner = systems.solve(point, rtol)
+        new, length = _line_search(problem, point, step, along)
+        if new is None:
+            return _status.STALLED, ""
+        point = new
+        yield _iterate(problem, point, measure, length, inner)
+
+
+def _iterate(problem, point, measure, length, inner):
+    record = {"kkt": problem.kkt(point), "step": length, "ncg": inner}
+    return Iterate(point.v, point.fun, measure(point), record)
+
+
+class Systems:
+    """H v = rhs by conjugate gradients, with the cheapest preconditioner that pays.
+
+    The diagonal at first; the inverse of H itself, kept from step to step,
+    once the products spent would have paid for it.
+    """
+
+    def __init__(self, problem):
+        self.problem = problem
+        n, p = problem.design.shape
+        self.product_cost = 2.0 * problem.design.entries + 8.0 * n
+        self.matrix_cost = math.inf
+        if p <= _LARGEST_MATRIX:
+            self.matrix_cost = _gram_cost(problem) + p**3 / _MATRIX_RATE
+        self.inverse, self.spent = None, 0.0
+
+    def solve(self, point, rtol):
+        problem = self.problem
+        xp, kernels, design = problem.xp, problem.kernels, problem.design
+        if self.spent >= self.matrix_cost:
+            self.inverse, self.spent = self._inverse(point), 0.0
+        preconditioner = self.inverse
+        if preconditioner is None:
+            diagonal = kernels.hessian_diagonal(design, point.curvature, problem.penalty)
+            preconditioner = 1 / xp.where(diagonal > 0, diagonal, xp.ones_like(diagonal))
+        step, along, inner = kernels.hessian_cg(
+            design, point.curvature, problem.penalty, -point.gradient, preconditioner,
+            rtol, max(200, 2 * problem.p),
+        )  # fmt: skip
+        problem.effort.products += inner
+        self.spent += inner * self.product_cost
+        return step, along, inner
+
+    def _inverse(self, point):
+        problem = self.problem
+        xp, d, p = problem.xp, point.curvature, problem.p
+        H = problem.kernels.weighted_gram(problem.design, d)
+        if problem.intercept:
+            border = xp.reshape(problem.design.transposed_times(d), (p, 1))
+            corner = xp.reshape(xp.sum(d), (1, 1))
+            H = xp.concat(
+                [xp.concat([H, border], axis=1), xp.concat([border.T, corner], axis=1)], axis=0
+            )
+        diagonal = xp.linalg.diagonal(H) + problem.penalty
+        ridge = _RIDGE * float(xp.max(diagonal)) + 1e-300
+        problem.effort.factors += 1
+        shift = (problem.penalty + ridge)[:, None] * xp.eye(H.shape[0])
+        return problem.kernels.positive_inverse(H + shift)
+
+
+def _gram_cost(problem):
+    """Of X' diag(d) X, in the units of a pass over X."""
+    n, p = problem.design.shape
+    if not hasattr(problem.design, "by_rows"):
+        return n * p * p / _MATRIX_RATE
+    starts = problem.design.by_rows[2]
+    lengths = problem.xp.astype(starts[1:] - starts[:-1], problem.xp.float64)
+    return float(problem.xp.sum(lengths * lengths))
+
+
+def _line_search(problem, point, step, along):
+    """The minimum of F along a direction, to a share of the slope; (None, 0) at rounding level.
+
+    Newton's method in one variable from the full step, inside a bracket.
+    """
+    xp, penalty = problem.xp, problem.penalty
+    start_slope = float(point.gradient @ step)
+    if not start_slope < 0:
+        return None, 0.0
+    linear, square = float(xp.sum(penalty * point.v * step)), float(xp.sum(penalty * step * step))
+    ridge = 0.5 * float(xp.sum(penalty * point.v * point.v))
+    slack = 4e-16 * abs(point.fun)
+    low, high, t, best = 0.0, math.inf, 1.0, None
+    for _ in range(_SEARCHES):
+        z = point.z + t * along
+        terms = problem.terms(z)
+        fun = terms[0] + ridge + t * linear + 0.5 * t * t * square
+        slope = float(terms[1] @ along) + linear + t * square
+        bend = float(xp.sum(terms[2] * along * along)) + square
+        if math.isfinite(fun) and fun <= point.fun + _ARMIJO * t * start_slope + slack:
+            best = (t, z, terms)
+            if abs(slope) <= -_CURVATURE * start_slope:
+                break
+        if slope < 0 and math.isfinite(fun):
+            low = t
+        else:
+            high = t
+        new = t - slope / bend if bend > 0 and math.isfinite(slope) else math.inf
+        new = min(new, 4 * t)
+        if not low < new < high:
+            new = 0.5 * (low + high) if high < math.inf else 2 * t
+        if abs(new - t) <= 1e-3 * t and best is not None:
+            break
+        t = new
+    if best is None:
+        return None, 0.0
+    t, z, terms = best
+    return problem.point(point.v + t * step, z, terms), t
