@@ -4,8 +4,9 @@ The same instances serve the tests, the benchmarks and the documentation.
 Importing this package loads NumPy only.
 """
 
+from .breast_cancer import breast_cancer
 from .colours import colour_images, colour_transfer
-from .digits import digit_image, load_digits
+from .digits import digit_from_others, digit_image, load_digits
 from .optima import (
     LASSO_LAM_MAX,
     LASSO_OPTIMA,
@@ -41,6 +42,7 @@ __all__ = [
     "RegressionProblem",
     "TransportProblem",
     "assign",
+    "breast_cancer",
     "cloud2",
     "cloud50",
     "colour_images",
@@ -49,6 +51,7 @@ __all__ = [
     "dataset_a",
     "dataset_b",
     "dataset_c",
+    "digit_from_others",
     "digit_image",
     "digits",
     "gaussian_grid",

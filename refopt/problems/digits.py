@@ -8,7 +8,9 @@ from importlib.resources import files
 
 import numpy as np
 
-__all__ = ["digit_image", "load_digits"]
+from .regression import RegressionProblem
+
+__all__ = ["digit_from_others", "digit_image", "load_digits"]
 
 
 @cache
@@ -63,3 +65,35 @@ def digit_image(index, zoom=3.5):
         raise ValueError(f"index must be in 0..{len(images) - 1}, the bundled images; got {index}")
     image = images[index].astype(float)
     return np.clip(enlarge(image, zoom, order=1), 0, None)
+
+
+def digit_from_others(index=0):
+    """Return the task of composing one handwritten digit of few of the other 999.
+
+    Its Lasso picks images that resemble the one asked for; most of them show the
+    same digit.
+
+    Parameters
+    ----------
+    index : int, default 0
+        Which image is to be composed, 0 to 999.
+
+    Returns
+    -------
+    RegressionProblem
+        X of shape (64, 999), one image of norm 1 per column, in their order
+        without the chosen one; y of norm 1.
+
+    Examples
+    --------
+    >>> from refopt.problems import digit_from_others
+    >>> digit_from_others(7).shape
+    (64, 999)
+    """
+    images, _ = load_digits()
+    if not 0 <= index < len(images):
+        raise ValueError(f"index must be in 0..{len(images) - 1}, the bundled images; got {index}")
+    columns = images.reshape(len(images), -1).T.astype(float)
+    columns /= np.linalg.norm(columns, axis=0)
+    X = np.asfortranarray(np.delete(columns, index, axis=1))
+    return RegressionProblem(f"digit-from-others-{index}", X, columns[:, index].copy())
