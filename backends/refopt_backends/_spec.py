@@ -229,4 +229,32 @@ _LOGISTIC_ROWS = (
     ),
 )
 
-KERNELS = _indexed(*_TRANSPORT, *_FORESTS, *_LOGISTIC_ROWS)
+# The rows of Z are the columns of the design matrix handed over, see reference/box_quadratic.py.
+_BOX_QUADRATIC = (
+    Kernel(
+        "spd_solve",
+        "box_quadratic",
+        "H (k, k), rhs (k,) -> x (k,) or None",
+        "H^-1 rhs by Cholesky factorisation, None if there is no factor.",
+    ),
+    Kernel(
+        "box_sweeps",
+        "box_quadratic",
+        "G (k, k), x (k,), g (k,), lower (k,), upper (k,), sweeps -> x (k,), g (k,)",
+        "Cyclic exact coordinate descent on x'Gx/2 + c'x in a box, with g = Gx + c kept.",
+    ),
+    Kernel(
+        "hinge_sweeps",
+        "box_quadratic",
+        "Z, norms (n,), C (n,), a (n,), w (p,), sweeps, seed -> a (n,), w (p,)",
+        "Dual coordinate descent of the hinge loss in random order with shrinking, w = Z'a kept.",
+    ),
+    Kernel(
+        "hinge_step",
+        "box_quadratic",
+        "base (n,), u (n,), C (n,), sigma, slope, curvature -> t",
+        "The root t of slope + curvature t - u'clip(base - sigma t u, 0, C).",
+    ),
+)
+
+KERNELS = _indexed(*_TRANSPORT, *_FORESTS, *_LOGISTIC_ROWS, *_BOX_QUADRATIC)
