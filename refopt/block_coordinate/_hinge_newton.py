@@ -1,0 +1,221 @@
+"""The dual of the support vector machine: coordinate descent, then proximal Newton steps.
+
+The dual is min_{0 <= a <= C} q(a) = |Z'a|^2/2 - 1'a with Z = diag(y) X, the primal
+min_w |w|^2/2 + sum_i C_i max(0, 1 - z_i'w), and w = Z'a.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from refopt import _status
+from refopt._driver import Iterate
+from refopt_backends.reference.conjugate_gradients import conjugate_gradients
+
+_SWEEPS = 20  # of a batch of coordinate descent; the next one looks at all rows again
+_SETTLED = 0.003  # part of the free rows that a batch may still change before Newton begins
+_NEWTON_STEPS = 3  # coordinate descent may cost as much as so many of these
+_SWEEP_COST = 4.0  # of an entry in random order, in units of one of a factorisation
+_SIGMA, _SETTLED_SIGMA = 10.0, 1000.0  # the first sigma times the mean squared row norm
+_GROWTH, _LEAP = 5.0, 100.0  # of sigma after each proximal step, and after an easy one
+_EASY = 3  # Newton steps of an easy one
+_MOST_SIGMA = 1e12
+_NEAR = 0.5  # rows whose margin is within this of 1 may change in a proximal step
+_INNER = 50
+_FORCING = 0.3
+_MOST_DENSE = 4000  # rows of a Newton matrix that is stored
+_PATIENCE = 6
+
+
+@dataclass
+class Effort:
+    """What a run took, counted as it goes."""
+
+    njev: int = 0
+    nbev: int = 0
+    nchol: int = 0
+
+
+@dataclass(frozen=True)
+class DualPoint:
+    """Dual variables and what follows from them.
+
+    Attributes
+    ----------
+    a : array, shape (n,)
+    w : array, shape (p,)
+        Z'a.
+    margins : array, shape (n,)
+        Z w.
+    primal, dual : float
+    gap : float
+        (primal - dual) / sum(C), not below 0.
+    """
+
+    a: Any
+    w: Any
+    margins: Any
+    primal: float
+    dual: float
+    gap: float
+
+
+def evaluate(rows, C, a, w=None):
+    """The point of dual variables in [0, C]."""
+    xp = rows.xp
+    w = rows.combine(a) if w is None else w
+    margins = rows.margins(w)
+    half = 0.5 * float(w @ w)
+    loss = C @ xp.clip(1.0 - margins, 0.0, math.inf)
+    primal, dual, scale = half + float(loss), float(xp.sum(a)) - half, float(xp.sum(C))
+    gap = max(primal - dual, 0.0)
+    return DualPoint(a, w, margins, primal, dual, gap / scale if gap and scale > 0 else gap)
+
+
+def state_of(xp, a, C):
+    """-1, 0, 1 of rows at 0, between, at C."""
+    one = xp.ones_like(a)
+    return xp.where(a <= 0, -one, xp.where(a >= C, one, xp.zeros_like(a)))
+
+
+def hinge_newton(rows, C, a, effort, sweeping):
+    """Generator of the iterates.
+
+    Parameters
+    ----------
+    rows : SignedRows
+    C : array, shape (n,)
+    a : array, shape (n,)
+        Start, in [0, C].
+    effort : Effort
+        Counts are added to it.
+    sweeping : bool
+        Begin with coordinate descent.
+
+    Yields
+    ------
+    Iterate
+        With ``x = DualPoint`` and the relative gap as its error.
+    """
+    xp = rows.xp
+    norms = rows.squared_norms()
+    a = xp.where(norms > 0, a, C)  # rows without entries lose their C whatever w is
+    mean = float(xp.mean(norms)) or 1.0
+    point = evaluate(rows, C, a)
+    effort.njev += 1
+    yield _iterate(xp, point, C, 0.0)
+    sigma = _SIGMA / mean
+    spent, seed, settled = 0.0, 1, not sweeping
+    while not settled:
+        a, w = rows.kernels.hinge_sweeps(
+            rows.transposed, norms, C, point.a, point.w, _SWEEPS, seed
+        )
+        effort.nbev += _SWEEPS * a.shape[0]
+        effort.njev += 1
+        before, point = state_of(xp, point.a, C), evaluate(rows, C, a)
+        yield _iterate(xp, point, C, 0.0)
+        after = state_of(xp, point.a, C)
+        free = int(xp.count_nonzero(after == 0))
+        if int(xp.count_nonzero(after != before)) <= _SETTLED * free:
+            settled, sigma = True, _SETTLED_SIGMA / mean
+        seed, spent = seed + 1, spent + _SWEEP_COST * _SWEEPS * rows.entries
+        size = min(free, rows.shape[1])
+        settled = settled or spent > _NEWTON_STEPS * (size**3 / 3 + free * size)
+    best, failures = math.inf, 0
+    while failures < _PATIENCE:
+        point, steps, solved = proximal_step(rows, C, point, sigma, effort)
+        yield _iterate(xp, point, C, sigma)
+        failures = 0 if point.gap < 0.9 * best else failures + 1
+        best = min(best, point.gap)
+        if solved:
+            sigma = min(sigma * (_LEAP if steps <= _EASY else _GROWTH), _MOST_SIGMA / mean)
+        else:
+            sigma = sigma / _GROWTH
+    return _status.STALLED, ""
+
+
+def proximal_step(rows, C, point, sigma, effort):
+    """argmin of q(a) + |a - point.a|^2 / (2 sigma) in the box, over the rows near the margin.
+
+    With a(w) = clip(a0 + sigma (1 - Zw), 0, C) the step is the root of w = Z'a(w), where a
+    convex piecewise quadratic function of w is least: Newton's method with the exact
+    minimiser along each direction. Ends after finitely many steps.
+
+    Returns
+    -------
+    point : DualPoint
+    steps : int
+        Newton steps.
+    solved : bool
+    """
+    xp = rows.xp
+    near = (
+        ((point.a > 0) & (point.a < C))
+        | ((point.a <= 0) & (point.margins < 1.0 + _NEAR))
+        | ((point.a >= C) & (point.margins > 1.0 - _NEAR))
+    )
+    index = xp.nonzero(near)[0]
+    part, start, cap = rows.take(index), point.a[index], C[index]
+    w, margins = point.w, point.margins[index]
+    rest = w - part.combine(start)  # of the rows that stay
+    steps, solved, a = 0, False, start
+    while True:
+        base = start + sigma * (1.0 - margins)
+        a = xp.clip(base, 0.0, cap)
+        residual = part.combine(a) + rest - w
+        size = float(xp.linalg.vector_norm(residual))
+        moved = float(xp.linalg.vector_norm(a - start)) / math.sqrt(sigma)
+        floor = 1e-14 * float(xp.linalg.vector_norm(w))
+        if steps and size <= max(_FORCING * moved, floor):
+            solved = True
+            break
+        if steps == _INNER:
+            break
+        free = xp.nonzero((base > 0) & (base < cap))[0]
+        d = _newton_direction(part.take(free), residual, sigma, effort)
+        steps += 1
+        if d is None:
+            break
+        u = part.margins(d)
+        slope = float((w - rest) @ d)
+        t = rows.kernels.hinge_step(base, u, cap, sigma, slope, float(d @ d))
+        if not 0.0 < t < math.inf:
+            solved = size <= 1e3 * floor
+            break
+        w, margins = w + t * d, margins + t * u
+    new = 1.0 * point.a
+    new[index] = a
+    effort.nbev += index.shape[0]
+    effort.njev += 1
+    return evaluate(rows, C, new), steps, solved
+
+
+def _newton_direction(free, residual, sigma, effort):
+    """(I + sigma Z'Z)^-1 residual over the free rows Z, None if that fails.
+
+    The smaller of Z'Z and ZZ' is factorised.
+    """
+    xp = free.xp
+    k, p = free.shape
+    if k == 0:
+        return residual
+    if min(k, p) > _MOST_DENSE:
+        product = lambda v: v + sigma * free.combine(free.margins(v))
+        return conjugate_gradients(product, xp.ones_like(residual), residual, 1e-8, 500)[0]
+    effort.nchol += 1
+    if k < p:
+        H = free.row_gram() + xp.eye(k) / sigma
+        x = free.kernels.spd_solve(H, free.margins(residual))
+        d = None if x is None else residual - free.combine(x)
+    else:
+        d = free.kernels.spd_solve(sigma * free.column_gram() + xp.eye(p), residual)
+    return d if d is not None and math.isfinite(float(xp.sum(d))) else None
+
+
+def _iterate(xp, point, C, sigma):
+    record = {
+        "primal": point.primal,
+        "nnz": int(xp.count_nonzero(point.a)),
+        "sigma": sigma,
+    }
+    return Iterate(point, -point.dual, point.gap, record)
