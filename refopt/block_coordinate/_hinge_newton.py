@@ -10,6 +10,7 @@ from typing import Any
 
 from refopt import _status
 from refopt._driver import Iterate
+from refopt_backends import cumulative_sum
 from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
 _SWEEPS = 20  # of a batch of coordinate descent; the next one looks at all rows again
@@ -155,8 +156,8 @@ def proximal_step(rows, C, point, sigma, effort):
         | ((point.a >= C) & (point.margins > 1.0 - _NEAR))
     )
     index = xp.nonzero(near)[0]
-    part, start, cap = rows.take(index), point.a[index], C[index]
-    w, margins = point.w, point.margins[index]
+    part, start, cap = rows.take(index), xp.take(point.a, index), xp.take(C, index)
+    w, margins = point.w, xp.take(point.margins, index)
     rest = w - part.combine(start)  # of the rows that stay
     steps, solved, a = 0, False, start
     while True:
@@ -183,11 +184,18 @@ def proximal_step(rows, C, point, sigma, effort):
             solved = size <= 1e3 * floor
             break
         w, margins = w + t * d, margins + t * u
-    new = 1.0 * point.a
-    new[index] = a
+    new = _put(xp, point.a, near, a)
     effort.nbev += index.shape[0]
     effort.njev += 1
     return evaluate(rows, C, new), steps, solved
+
+
+def _put(xp, whole, mask, values):
+    """`whole` with `values` where the mask is true."""
+    if values.shape[0] == 0:
+        return whole
+    places = cumulative_sum(xp.astype(mask, xp.int64)) - 1
+    return xp.where(mask, xp.take(values, xp.clip(places, 0, values.shape[0] - 1)), whole)
 
 
 def _newton_direction(free, residual, sigma, effort):
