@@ -1,7 +1,7 @@
 """Compare `refopt.lasso` and `refopt.l1_logistic` with the solvers a user would pick instead.
 
     python asv_benchmarks/peers/block_coordinate.py [--data DIR] [--adelie PYTHON] [--kinds ...]
-        [--only refopt|peers] [--match TEXT] [--limit SECONDS] [--save FILE]
+        [--only NAME ...] [--match TEXT] [--limit SECONDS] [--save FILE]
 
 One run, one thread each, compilation excluded. A time is that of one cold run
 at the loosest tolerance with which the gap, recomputed outside, is small
@@ -37,7 +37,7 @@ def main():
     parser.add_argument(
         "--kinds", nargs="+", choices=solvers.SOLVERS, default=["lasso", "logistic"]
     )
-    parser.add_argument("--only", choices=["refopt", "peers"], help="leave the others out")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help='these solvers; "peers": all')
     parser.add_argument("--match", metavar="TEXT", default="", help="instances whose name has it")
     parser.add_argument("--limit", type=float, default=10, help="wall-clock seconds per solver")
     parser.add_argument("--peers-from", type=Path, metavar="FILE", help="peers' times saved before")
@@ -70,7 +70,8 @@ def chosen_solvers(kind, options):
     """Return the solvers to run: those asked for that are here."""
     names = []
     for name in solvers.SOLVERS[kind]:
-        if options.only and (name == "refopt") != (options.only == "refopt"):
+        asked = options.only or [name]
+        if name not in asked and not ("peers" in asked and name != "refopt"):
             continue
         if name == "adelie" and not options.adelie:
             print("adelie left out: it needs NumPy 1; give the Python that has it as --adelie")
@@ -205,6 +206,13 @@ def summary(records):
                 f"worst {ratios[worst]:.2f} ({worst})."
             )
         print(*(group_mean(records, kind, target) for kind in solvers.SOLVERS), sep=" ")
+        alone = [entry["name"] for entry in records if best_peer(entry, target) is None]
+        if alone:
+            print(f"No peer reaches {target:g} on {', '.join(alone)}.")
+        ran = [entry for entry in records if "refopt" in entry["solvers"]]
+        failed = [entry["name"] for entry in ran if seconds(entry, "refopt", target) is None]
+        if failed:
+            print(f"refopt does not reach {target:g} on {', '.join(failed)}.")
     pairs = [
         (seconds(entry, "refopt", TIGHT), seconds(entry, "refopt", LOOSE)) for entry in records
     ]
