@@ -40,7 +40,8 @@ def benchmark_classes():
     for info in pkgutil.iter_modules(benchmarks.__path__):
         module = importlib.import_module(f"benchmarks.{info.name}")
         for _, cls in inspect.getmembers(module, inspect.isclass):
-            if issubclass(cls, Benchmark) and cls.__module__ == module.__name__:
+            shared = cls.__name__.startswith("_")  # asv skips these, too
+            if issubclass(cls, Benchmark) and cls.__module__ == module.__name__ and not shared:
                 yield cls
 
 

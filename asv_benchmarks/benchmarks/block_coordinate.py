@@ -28,7 +28,7 @@ GRAPHS = {
 }
 
 
-class Certified(Benchmark):
+class _Certified(Benchmark):
     """What is tracked of a solver that returns a duality gap."""
 
     def solve(self):
@@ -57,7 +57,7 @@ class Certified(Benchmark):
     track_accuracy.unit = "relative duality gap"
 
 
-class Lasso(Certified):
+class Lasso(_Certified):
     """The Lasso, dense, to a gap of 1e-10."""
 
     params = (list(REGRESSION), RATIOS, BACKENDS)
@@ -76,7 +76,7 @@ class Lasso(Certified):
         return res
 
 
-class SparseLasso(Certified):
+class SparseLasso(_Certified):
     """The Lasso of a sparse matrix, to a gap of 1e-10."""
 
     params = (RATIOS, SPARSE_BACKENDS)
@@ -123,7 +123,7 @@ class LassoPath(Benchmark):
     track_accuracy.unit = "largest relative duality gap"
 
 
-class L1Logistic(Certified):
+class L1Logistic(_Certified):
     """Sparse logistic regression, to a gap of 1e-10."""
 
     params = (list(CLASSES), RATIOS, BACKENDS)
@@ -142,7 +142,7 @@ class L1Logistic(Certified):
         return res
 
 
-class DualSVM(Certified):
+class DualSVM(_Certified):
     """The dual of a linear support vector machine, to a gap of 1e-8."""
 
     params = (list(CLASSES), BACKENDS)

@@ -37,6 +37,7 @@ def climb(run, measure, targets, levels=None, share=print):
             record = _timed(run, measure, target)
             share({"best": record["measure"]})
             if record["measure"] <= target * 1.001:
+                share({"target": target, **record})
                 share({"target": target, **_best_of_three(run, measure, record)})
         return
     best = float("inf")
