@@ -1,0 +1,371 @@
+"""Convex quadratics with bounds: coordinate descent and two-metric Newton steps.
+
+Two ways with one stopping test. Where the matrix of the working set can be
+stored, the quadratic restricted to it is solved to the end; coordinate descent
+changes many bounds at once, Newton steps on the free coordinates finish. Large
+sparse problems take projected Newton steps by conjugate gradients.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from refopt import _status
+from refopt._driver import Iterate
+from refopt.block_coordinate._hinge_newton import _put
+from refopt_backends.reference.conjugate_gradients import conjugate_gradients
+
+_WHOLE = 600  # variables up to which the working set is everything
+_GROWTH = 64  # least number of violators that enter at once
+_MOST_DENSE = 4000
+_SWEEPS, _MOST_SWEEPS, _COLUMNS_PER_SWEEP = 4, 40, 50  # of a batch, which a factorisation follows
+_SETTLED = 0.01  # part of the coordinates that may change state in a batch before one does
+_TRY_ANYWAY = 8
+_ROUNDS = 100
+_REDUCED = 3  # Newton steps after a batch
+_INNER = 1e-3  # the violation falls by this before the next full gradient
+_SOLVED = 1e-6  # relative residual of a Newton system
+_RIDGES = (0.0, 1e-12, 1e-9, 1e-6)  # relative to the largest diagonal entry
+_EXACT = 1e-14
+
+
+@dataclass
+class Effort:
+    """What a run took, counted as it goes."""
+
+    njev: int = 0
+    nbev: int = 0
+    nchol: int = 0
+
+
+@dataclass(frozen=True)
+class BoxPoint:
+    """x, f(x), its gradient; gap: a bound of f(x) - min f, or infinity; kkt: absolute."""
+
+    x: Any
+    fun: float
+    grad: Any
+    gap: float
+    kkt: float
+
+
+class Box:
+    """A form, its bounds, and what accuracy is measured against.
+
+    Parameters
+    ----------
+    form : MatrixForm
+    lower, upper : array, shape (p,)
+    """
+
+    def __init__(self, form, lower, upper):
+        self.form, self.xp, self.lower, self.upper = form, form.xp, lower, upper
+        self.kernels = form.kernels
+        origin = self.at(self.project(self.xp.zeros_like(lower)))
+        self.scale, self.kkt_scale = abs(origin.fun), origin.kkt
+
+    def project(self, x):
+        """The nearest point of the box."""
+        return self.xp.clip(x, self.lower, self.upper)
+
+    def at(self, x):
+        """The point x."""
+        fun, g = self.form.at(x)
+        gap = self.form.lower_bound_gap(x, g, self.lower, self.upper)
+        kkt = self.xp.abs(x - self.project(x - g))
+        return BoxPoint(x, fun, g, gap, float(self.xp.max(kkt)) if x.shape[0] else 0.0)
+
+    def error(self, point):
+        """Relative gap, or the relative KKT residual where there is no gap."""
+        if math.isfinite(point.gap):
+            return self.relative_gap(point)
+        return _ratio(point.kkt, self.kkt_scale)
+
+    def relative_gap(self, point):
+        """gap / max(|f(x)|, |f(P(0))|)."""
+        return _ratio(point.gap, max(abs(point.fun), self.scale))
+
+
+def _ratio(value, scale):
+    return value / scale if value and scale > 0 else value
+
+
+def state_of(xp, x, lower, upper):
+    """-1, 0, 1 at the lower bound, between, at the upper bound."""
+    one = xp.ones_like(x)
+    return xp.where(x <= lower, -one, xp.where(x >= upper, one, xp.zeros_like(x)))
+
+
+def bounded_newton(box, x, effort, sweeping):
+    """Generator of the iterates.
+
+    Parameters
+    ----------
+    box : Box
+    x : array, shape (p,)
+        Start, in the box.
+    effort : Effort
+        Counts are added to it.
+    sweeping : bool
+        Coordinate descent between Newton steps.
+
+    Yields
+    ------
+    Iterate
+        With ``x = BoxPoint``.
+    """
+    form, p = box.form, x.shape[0]
+    point = box.at(x)
+    yield _iterate(box, point, 0)
+    if reason := _flat_descent(box, point):
+        return _status.INFEASIBLE, reason
+    if form.sparse and p > _MOST_DENSE and type(form).__name__ == "MatrixForm":
+        return (yield from _projected_cg(box, point, effort))
+    return (yield from _working_sets(box, point, effort, sweeping))
+
+
+def _working_sets(box, point, effort, sweeping):
+    xp, form, p = box.xp, box.form, point.x.shape[0]
+    inside = xp.zeros(p, dtype=xp.bool)
+    index, G = xp.zeros(0, dtype=xp.int64), xp.zeros((0, 0))
+    failures, best = 0, math.inf
+    while failures < 3:
+        if p <= _WHOLE:
+            if G.shape[0] < p:
+                index, G = xp.arange(p), form.whole()
+                inside = xp.ones(p, dtype=xp.bool)
+        else:
+            index, G, inside = _grow(box, point, index, G, inside)
+        x, g, reason = _solve(
+            box, G, xp.take(point.x, index), xp.take(point.grad, index),
+            xp.take(box.lower, index), xp.take(box.upper, index), effort, sweeping,
+        )  # fmt: skip
+        if reason:
+            return _status.INFEASIBLE, reason
+        order = xp.argsort(index)
+        point = box.at(_put(xp, point.x, inside, xp.take(x, order)))
+        effort.njev += 1
+        yield _iterate(box, point, index.shape[0])
+        error = box.error(point)
+        everything = index.shape[0] == p or not bool(xp.any(_violation(box, point) * ~inside > 0))
+        failures = 0 if error < 0.5 * best or not everything else failures + 1
+        best = min(best, error)
+    return _status.STALLED, ""
+
+
+def _violation(box, point):
+    """What a step of the single coordinate would gain, to first order."""
+    xp, diagonal = box.xp, box.form.diagonal
+    metric = xp.where(diagonal > 0, diagonal, xp.ones_like(diagonal))
+    step = box.project(point.x - point.grad / metric) - point.x
+    return xp.abs(step) * xp.sqrt(metric)
+
+
+def _grow(box, point, index, G, inside):
+    """The working set with the worst violators added."""
+    xp, form = box.xp, box.form
+    gain = xp.where(inside, xp.zeros_like(point.x), _violation(box, point))
+    if index.shape[0] == 0:  # the start's own free coordinates
+        free = (point.x > box.lower) & (point.x < box.upper)
+        gain = xp.where(free & (point.x != 0), xp.full_like(gain, math.inf), gain)
+    wanted = max(_GROWTH, index.shape[0], int(xp.count_nonzero(gain == math.inf)))
+    order = xp.argsort(-gain)[: min(wanted, gain.shape[0])]
+    new = order[xp.take(gain, order) > 0]
+    if new.shape[0] == 0:
+        return index, G, inside
+    corner, side = form.block(new, new), form.block(index, new)
+    if index.shape[0]:
+        top, bottom = xp.concat([G, side], axis=1), xp.concat([side.T, corner], axis=1)
+        G = xp.concat([top, bottom], axis=0)
+    else:
+        G = corner
+    index = xp.concat([index, new])
+    marks = xp.zeros_like(point.x)
+    every = xp.sort(index)
+    places = xp.searchsorted(every, xp.arange(marks.shape[0]))
+    places = xp.clip(places, 0, every.shape[0] - 1)
+    return index, G, xp.take(every, places) == xp.arange(marks.shape[0])
+
+
+def _solve(box, G, x, g, lower, upper, effort, sweeping):
+    """The quadratic with matrix G in the box, to a part of the violation at the start.
+
+    Returns
+    -------
+    x, g : array
+    reason : str
+        Why there is no minimiser, or nothing.
+    """
+    xp, kernels = box.xp, box.kernels
+    if x.shape[0] == 0:
+        return x, g, ""
+    diagonal = xp.linalg.diagonal(G)
+    metric = xp.where(diagonal > 0, diagonal, xp.ones_like(diagonal))
+    top, root = float(xp.max(diagonal)), xp.sqrt(metric)
+    worst = lambda: float(xp.max(root * xp.abs(xp.clip(x - g / metric, lower, upper) - x)))
+    target = _INNER * worst()
+    sweeps = min(max(_SWEEPS, x.shape[0] // _COLUMNS_PER_SWEEP), _MOST_SWEEPS)
+    for batch in range(_ROUNDS):
+        settled = True
+        if sweeping:
+            before = state_of(xp, x, lower, upper)
+            x, g = kernels.box_sweeps(G, x, g, lower, upper, sweeps)
+            effort.nbev += sweeps * x.shape[0]
+            changed = int(xp.count_nonzero(state_of(xp, x, lower, upper) != before))
+            settled = changed <= _SETTLED * x.shape[0] or batch % _TRY_ANYWAY == _TRY_ANYWAY - 1
+        for _ in range(_REDUCED if settled else 0):
+            x, g, crossed, reason = _newton_step(box, G, x, g, lower, upper, top, effort)
+            if reason:
+                return x, g, reason
+            if not crossed:
+                break
+        size = float(xp.max(xp.abs(x) * root))
+        if worst() <= max(target, _EXACT * size):
+            break
+    return x, g, ""
+
+
+def _newton_step(box, G, x, g, lower, upper, top, effort):
+    """A step of the free coordinates, projected or shortened.
+
+    Returns
+    -------
+    x, g : array
+    crossed : bool
+        Whether the whole step would have left the box.
+    reason : str
+        Why there is no minimiser, or nothing.
+    """
+    xp = box.xp
+    free = xp.nonzero(_may_move(x, g, lower, upper))[0]
+    if free.shape[0] == 0:
+        return x, g, False, ""
+    H, slope = xp.take(xp.take(G, free, axis=0), free, axis=1), xp.take(g, free)
+    d, ridge = _newton(xp, box.kernels, H, slope, top, effort)
+    low, high, old = xp.take(lower, free), xp.take(upper, free), xp.take(x, free)
+    if ridge > 0 and _is_ray(xp, H, slope, d, low, high, top):
+        return x, g, False, "The objective falls without end along a ray of the box."
+    crossed = bool(xp.any((old + d < low) | (old + d > high)))
+    new = xp.clip(old + d, low, high)
+    if crossed and not _change(H, slope, new - old) < 0:
+        away = xp.where(d > 0, high - old, low - old)
+        room = xp.where(d != 0, away / xp.where(d != 0, d, 1.0), math.inf)
+        new = xp.clip(old + float(xp.min(room)) * d, low, high)
+        new = xp.where(room <= float(xp.min(room)), xp.where(d > 0, high, low), new)
+    mask = _marks(xp, x.shape[0], free)
+    moved = _put(xp, xp.zeros_like(x), mask, new - old)
+    return _put(xp, x, mask, new), g + G @ moved, crossed, ""
+
+
+def _change(H, slope, step):
+    """Of the quadratic by a step."""
+    return float(slope @ step) + 0.5 * float(step @ (H @ step))
+
+
+def _may_move(x, g, lower, upper):
+    return (lower < upper) & ~(((x <= lower) & (g >= 0)) | ((x >= upper) & (g <= 0)))
+
+
+def _marks(xp, size, index):
+    """The mask of ascending places."""
+    if index.shape[0] == 0:
+        return xp.zeros(size, dtype=xp.bool)
+    every = xp.arange(size)
+    places = xp.clip(xp.searchsorted(index, every), 0, index.shape[0] - 1)
+    return xp.take(index, places) == every
+
+
+def _newton(xp, kernels, H, slope, top, effort):
+    """-H^-1 slope, with the least ridge that factorises; the direction and the ridge."""
+    for ridge in _RIDGES:
+        effort.nchol += 1
+        shifted = H + (ridge * top) * xp.eye(H.shape[0]) if ridge else H
+        d = kernels.spd_solve(shifted, -slope)
+        if d is None:
+            continue
+        # a factor of rounding errors gives no solution
+        left = float(xp.max(xp.abs(shifted @ d + slope)))
+        if left <= _SOLVED * float(xp.max(xp.abs(slope))):
+            return d, ridge
+    if d is not None:
+        return d, ridge
+    raise ValueError("Q must be positive semidefinite, got a matrix with negative curvature")
+
+
+def _is_ray(xp, H, slope, d, lower, upper, top):
+    """Whether the objective falls along d for ever, inside the box."""
+    size = float(xp.max(xp.abs(d)))
+    if not size > 0:
+        return False
+    v = d / size
+    blocked = ((v > 1e-9) & xp.isfinite(upper)) | ((v < -1e-9) & xp.isfinite(lower))
+    falling = float(slope @ v) < -1e-9 * float(xp.max(xp.abs(slope)))
+    flat = float(xp.max(xp.abs(H @ v))) <= 1e-8 * top
+    return falling and flat and not bool(xp.any(blocked))
+
+
+def _flat_descent(box, point):
+    """A coordinate without curvature along which the objective falls for ever."""
+    flat, g = box.form.diagonal == 0, point.grad
+    away = ((g < 0) & (box.upper == math.inf)) | ((g > 0) & (box.lower == -math.inf))
+    found = flat & away
+    if not bool(box.xp.any(found)):
+        return ""
+    place = int(box.xp.nonzero(found)[0][0])
+    return f"The objective falls without end in coordinate {place}."
+
+
+def _projected_cg(box, point, effort):
+    """Projected Newton steps by conjugate gradients over the free coordinates."""
+    xp, form = box.xp, box.form
+    diagonal = xp.where(form.diagonal > 0, form.diagonal, xp.ones_like(form.diagonal))
+    failures = 0
+    while failures < 3:
+        x, g = point.x, point.grad
+        free = xp.astype(_may_move(x, g, box.lower, box.upper), xp.float64)
+        product = lambda v, free=free: free * form.product(free * v)
+        rtol = 1e-3 if failures == 0 else 1e-10
+        d = conjugate_gradients(product, diagonal, -free * g, rtol, 1000)[0]
+        if _large_ray(box, g, d):
+            return _status.INFEASIBLE, "The objective falls without end along a ray of the box."
+        effort.nbev += int(float(xp.sum(free)))
+        t, new = 1.0, None
+        for _ in range(40):
+            step = box.project(x + t * d) - x
+            slope = float(g @ step)
+            change = slope + 0.5 * float(step @ form.product(step))
+            if change <= 0.1 * slope <= 0:
+                new = box.at(box.project(x + step))
+                break
+            t *= 0.5
+        effort.njev += 1
+        if new is None or box.error(new) >= box.error(point):
+            failures += 1
+        else:
+            failures = 0
+        point = new or point
+        yield _iterate(box, point, int(float(xp.sum(free))))
+    return _status.STALLED, ""
+
+
+def _large_ray(box, g, d):
+    xp = box.xp
+    size = float(xp.max(xp.abs(d)))
+    if not size > 0:
+        return False
+    v = d / size
+    blocked = ((v > 1e-9) & xp.isfinite(box.upper)) | ((v < -1e-9) & xp.isfinite(box.lower))
+    if bool(xp.any(blocked)):
+        return False
+    bend = float(xp.max(xp.abs(box.form.product(v))))
+    falling = float(g @ v) < -1e-9 * float(xp.max(xp.abs(g)))
+    return falling and bend <= 1e-10 * float(xp.max(box.form.diagonal))
+
+
+def _iterate(box, point, working):
+    record = {
+        "kkt": point.kkt,
+        "nnz": int(box.xp.count_nonzero(point.x)),
+        "block_size": working,
+    }
+    return Iterate(point, point.fun, box.error(point), record)
