@@ -13,9 +13,14 @@ _HOMES = {
     name: home
     for home, names in {
         "refopt.block_coordinate": (
+            "box_qp",
+            "nnls",
+            "svm_dual",
             "forest_factor",
             "forest_partition",
             "forest_solve",
+            "label_propagation",
+            "logistic",
             "red_black_partition",
         ),
         "refopt.transport": (

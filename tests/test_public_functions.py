@@ -25,6 +25,16 @@ F, G = -_rng.integers(20, 30, N).astype(float), _rng.integers(0, 5, M).astype(fl
 PROBLEM = {"C": C, "a": A, "b": B}
 CLOUDS = {"X": X, "Y": Y, "a": A, "b": B}
 REG = 2.0
+# A path, and labels at its ends and in between.
+EDGES = np.eye(300, k=1) + np.eye(300, k=-1)
+PATH, ENDS = 4.0 * np.eye(300) - EDGES, np.arange(300) % 13 == 0
+# Large enough for a second iteration.
+Q = 4.0 * np.eye(640) - np.eye(640, k=1) - np.eye(640, k=-1)
+Q_LINEAR = _rng.integers(-9, 9, 640).astype(float)
+TALL = _rng.integers(-4, 5, (720, 640)) * (_rng.random((720, 640)) < 0.05) + 9.0 * np.eye(720, 640)
+TALL_SIDE = _rng.integers(-9, 20, 720).astype(float)
+ROWS = _rng.integers(-4, 5, (90, 6)).astype(float)
+LABELS = np.where(ROWS @ np.array([1, -2, 1, 0, 1, 1]) + _rng.integers(-4, 5, 90) > 0, 1.0, -1.0)
 
 
 @dataclass
@@ -100,6 +110,26 @@ TABLE = {
         lambda P, a, b: refopt.round_to_polytope(P, a, b), {"P": C, "a": A, "b": B}
     ),
     "ot_gradients": Entry(_gradients, CLOUDS, list),
+    "box_qp": Entry(
+        lambda Q, c, **o: refopt.box_qp(Q, c, (-2.0, 1.5), **o),
+        {"Q": Q, "c": Q_LINEAR}, lambda res: [res.x, res.fun], solver=True,
+    ),
+    "nnls": Entry(
+        lambda A, b, **o: refopt.nnls(A, b, **o),
+        {"A": TALL, "b": TALL_SIDE}, lambda res: [res.x, res.fun], solver=True,
+    ),
+    "svm_dual": Entry(
+        lambda X, y, **o: refopt.svm_dual(X, y, 0.5, **o),
+        {"X": ROWS, "y": LABELS}, lambda res: [res.w, res.primal], solver=True,
+    ),
+    "forest_factor": Entry(lambda A: refopt.forest_factor(A).pivots, {"A": PATH}),
+    "forest_partition": Entry(lambda A: refopt.forest_partition(A), {"A": PATH}),
+    "forest_solve": Entry(lambda A, b: refopt.forest_solve(A, b), {"A": PATH, "b": PATH[0]}),
+    "red_black_partition": Entry(lambda A: refopt.red_black_partition(A), {"A": PATH}),
+    "label_propagation": Entry(
+        lambda W, labels, **o: refopt.label_propagation(W, labels, ENDS, **o),
+        {"W": EDGES, "labels": np.arange(300.0)}, lambda res: [res.x, res.fun],
+    ),
     "available_backends": Entry(lambda: refopt.available_backends()),
     "register_backend": Entry(_register),
     "use_backend": Entry(_use),

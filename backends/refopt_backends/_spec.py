@@ -257,4 +257,85 @@ _BOX_QUADRATIC = (
     ),
 )
 
-KERNELS = _indexed(*_TRANSPORT, *_FORESTS, *_LOGISTIC_ROWS, *_BOX_QUADRATIC)
+# A graph as above with weights instead of values. A `system` is the matrix A = diag(d) + V
+# of a graph with the off-diagonal part V, and `hierarchy` its coarse versions: the
+# backend's own objects, see reference/multilevel.py.
+_MULTILEVEL = (
+    Kernel(
+        "restricted_laplacian",
+        "multilevel",
+        "starts, columns, weights, mask (n,), labels (k, n) -> nodes (m,), reached (m,), half, "
+        "starts, columns, values, diagonal (m,), B (k, m)",
+        "The Laplacian's rows and columns of the nodes outside the mask, even distances first, "
+        "and B = W_US y_S; which components touch a label; the nodes before an independent half.",
+    ),
+    Kernel(
+        "graph_system",
+        "multilevel",
+        "starts, columns, values, diagonal, half -> system",
+        "The matrix in the backend's form.",
+    ),
+    Kernel(
+        "graph_product",
+        "multilevel",
+        "system, X (k, m) -> (k, m)",
+        "A times each row of X.",
+    ),
+    Kernel(
+        "eliminate",
+        "multilevel",
+        "system, X (k, m), B (k, m) -> X (k, m)",
+        "The values from `half` on that solve their own equations of A X = B.",
+    ),
+    Kernel(
+        "reduced_cg_steps",
+        "multilevel",
+        "system, X, R, D (k, half), rho, bound (k,), steps -> X, R, D, rho, |R|^2 (k,)",
+        "Steps of conjugate gradients on S = A11 - A12 A22^-1 A21 with the diagonal of A11 as "
+        "preconditioner, where A22 is that of the independent half; until |R|^2 <= bound.",
+    ),
+    Kernel(
+        "multilevel_hierarchy",
+        "multilevel",
+        "system -> hierarchy",
+        "Coarse graphs by smoothed aggregation.",
+    ),
+    Kernel(
+        "multilevel_cycle",
+        "multilevel",
+        "hierarchy, R (k, m) -> Z (k, m)",
+        "A symmetric approximation of A^-1 R by one V-cycle, to single precision.",
+    ),
+)
+
+# X is a design matrix, see reference/l1_quadratic.py.
+_L1_QUADRATIC = (
+    Kernel(
+        "column_dots",
+        "l1_quadratic",
+        "X (n, p), index (k,), r (n,) -> d (k,)",
+        "d = X_index' r, the products with some columns.",
+    ),
+    Kernel(
+        "column_sum",
+        "l1_quadratic",
+        "X (n, p), index (k,), w (k,) -> z (n,)",
+        "z = X_index w, a combination of some columns.",
+    ),
+    Kernel(
+        "l1_quadratic",
+        "l1_quadratic",
+        "G (k, k), q (k,), penalty (k,), w (k,), tol, positive -> w (k,), factorisations",
+        "The minimiser of w'Gw/2 - q'w + sum_j penalty_j |w_j|, with w >= 0 if positive, from w "
+        "on, until max_j dist(q_j - (Gw)_j, penalty_j d|w_j|) <= tol or rounding forbids it.",
+    ),
+    Kernel(
+        "l1_least_squares",
+        "l1_quadratic",
+        "X (n, k), y (n,), l2, penalty (k,), w (k,), tol, positive "
+        "-> w (k,), r (n,), factorisations",
+        "The same for G = X'X + l2 I and q = X'y, and r = y - X w.",
+    ),
+)
+
+KERNELS = _indexed(*_TRANSPORT, *_FORESTS, *_MULTILEVEL, *_LOGISTIC_ROWS, *_BOX_QUADRATIC, *_L1_QUADRATIC)

@@ -340,7 +340,8 @@ def symmetric_graph(A: Any, name: str, backend: str | None) -> tuple[Any, Graph]
     TypeError, ValueError
         See `forest_partition`.
     """
-    if is_sparse(A) and getattr(A, "format", "") == "csr" and A.ndim == 2:
+    by_rows = is_sparse(A) and getattr(A, "format", "") == "csr" and A.ndim == 2
+    if by_rows:
         A = A.T  # compressed columns without a copy, and the same matrix
     sizes = np.shape(A) if not is_sparse(A) else A.shape
     small = len(sizes) > 0 and sizes[0] <= SMALL
@@ -356,10 +357,11 @@ def symmetric_graph(A: Any, name: str, backend: str | None) -> tuple[Any, Graph]
     if not isinstance(design, SparseDesign):
         from scipy.sparse import csc_array
 
-        design = SparseDesign(np, csc_array(design.columns))
+        design, by_rows = SparseDesign(np, csc_array(design.columns)), True
     values, columns, starts = design.by_columns
     if not kernels.is_symmetric(starts, columns, values, _SYMMETRY):
-        raise ValueError(f"{name} must be symmetric, got {_asymmetry(design.matrix)}")
+        matrix = design.matrix.T if by_rows else design.matrix
+        raise ValueError(f"{name} must be symmetric, got {_asymmetry(matrix)}")
     return kernels, Graph(starts, columns, values, single)
 
 

@@ -7,6 +7,7 @@ Importing this package loads NumPy only.
 from .breast_cancer import breast_cancer
 from .colours import colour_images, colour_transfer
 from .digits import digit_from_others, digit_image, load_digits
+from .graphs import GraphProblem, lattice, two_moons
 from .optima import (
     LASSO_LAM_MAX,
     LASSO_OPTIMA,
@@ -39,6 +40,7 @@ __all__ = [
     "LASSO_OPTIMA",
     "NONNEGATIVE_LASSO_OPTIMA",
     "TRANSPORT_OPTIMA",
+    "GraphProblem",
     "RegressionProblem",
     "TransportProblem",
     "assign",
@@ -58,7 +60,9 @@ __all__ = [
     "gaussian_grid_cost",
     "ladder",
     "lars_adversarial",
+    "lattice",
     "load_digits",
     "rect",
     "transport_instance",
+    "two_moons",
 ]

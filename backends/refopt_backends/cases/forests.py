@@ -22,7 +22,8 @@ def cases(xp, rng):
     for n in (3, 50):  # a ring with a tail
         ring = np.eye(n, k=-1, dtype=bool)
         ring[2 * n // 3, 0] = True
-        yield Case("forest_order", lambda k, A=_symmetric(ring, rng): _rows(xp, A))
+        A = _symmetric(ring, rng)
+        yield Case("forest_order", lambda k, A=A: _rows(xp, A))
 
 
 def _parents(n, rng):
