@@ -136,7 +136,7 @@ def _working_sets(box, point, effort, sweeping):
                 inside = xp.ones(p, dtype=xp.bool)
         else:
             index, G, inside = _grow(box, point, index, G, inside)
-        x, g, reason = _solve(
+        x, _, reason = _solve(
             box, G, xp.take(point.x, index), xp.take(point.grad, index),
             xp.take(box.lower, index), xp.take(box.upper, index), effort, sweeping,
         )  # fmt: skip

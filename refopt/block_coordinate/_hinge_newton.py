@@ -108,7 +108,7 @@ def hinge_newton(rows, C, a, effort, sweeping):
     sigma = _SIGMA / mean
     spent, seed, settled = 0.0, 1, not sweeping
     while not settled:
-        a, w = rows.kernels.hinge_sweeps(rows.transposed, norms, C, point.a, point.w, _SWEEPS, seed)
+        a, _ = rows.kernels.hinge_sweeps(rows.transposed, norms, C, point.a, point.w, _SWEEPS, seed)
         effort.nbev += _SWEEPS * a.shape[0]
         effort.njev += 1
         before, point = state_of(xp, point.a, C), evaluate(rows, C, a)

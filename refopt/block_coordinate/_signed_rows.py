@@ -21,6 +21,8 @@ def take_in_rows(X: Any, *others: Any, backend: str | None, names: tuple[str, ..
     """
     if not is_sparse(X):
         X = _validate.as_array(X, names[0])
+        if isinstance(X, np.ma.MaskedArray) and not np.ma.is_masked(X):
+            X = np.asarray(X)
     options = {"backend": backend, "names": names}
     if X.ndim != 2 or X.shape[0] == 0 or X.shape[1] == 0:
         xp, kernels, design = take_in(X, *others, **options)
