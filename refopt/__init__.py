@@ -14,14 +14,18 @@ _HOMES = {
     for home, names in {
         "refopt.block_coordinate": (
             "box_qp",
-            "nnls",
-            "svm_dual",
+            "elastic_net",
             "forest_factor",
             "forest_partition",
             "forest_solve",
+            "l1_logistic",
             "label_propagation",
+            "lasso",
+            "lasso_path",
             "logistic",
+            "nnls",
             "red_black_partition",
+            "svm_dual",
         ),
         "refopt.transport": (
             "PointCloudCost",

@@ -1,0 +1,498 @@
+"""The Lasso, the elastic net and their paths, as users call them."""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from refopt import _driver, _validate
+from refopt.block_coordinate._class_labels import row_weights
+from refopt.block_coordinate._design import take_in
+from refopt.block_coordinate._greedy_blocks import greedy_blocks
+from refopt.block_coordinate._indices import spread
+from refopt.block_coordinate._least_squares import Block, LeastSquaresL1
+from refopt.block_coordinate._result import build
+
+_SMALL = 2**12  # entries of X below which compiled kernels are not chosen by themselves
+SAFETY = 0.9  # room for rounding between the gap met on the way and the recomputed one
+_LEAST_SINGLE = 1e-6  # tolerance that answers in float32 can meet
+_GAP = "duality gap / F(0)"
+_KKT = "optimality max_j |X'r|_j relative to that at zero"
+
+
+def lasso(
+    X,
+    y,
+    lam,
+    *,
+    l2=0.0,
+    positive=False,
+    weights=None,
+    sample_weight=None,
+    fit_intercept=False,
+    x0=None,
+    tol=1e-8,
+    maxiter=100,
+    callback=None,
+    disp=False,
+    time_limit=None,
+    backend=None,
+    history=True,
+):
+    r"""Lasso and elastic net to a certified accuracy.
+
+    .. math::
+        \min_{w, b} \; F(w) = \tfrac12 \sum_i s_i (y_i - x_i^T w - b)^2
+        + \lambda \sum_j \omega_j |w_j| + \tfrac{\mathrm{l2}}{2} \|w\|^2
+
+    by greedy variable blocks with exact block updates: the block holds the
+    nonzeros and the worst violators, and is solved by coordinate descent and
+    Newton steps on the nonzeros, which end in finitely many steps.
+
+    Stops when the duality gap is small,
+
+    .. math:: F(w) - \max_k D(\theta_k) \le \mathrm{tol} \cdot F(0), \qquad
+        D(\theta) = y^T\theta - \tfrac12\|\theta\|^2,\quad
+        |x_j^T \theta| \le \lambda \omega_j,
+
+    with :math:`\theta` a multiple of a residual (with ``l2 > 0`` the dual of
+    the elastic net, for which every residual is feasible). With ``lam = l2 = 0``
+    there is no such dual, and the measure is
+    :math:`\|X^T r\|_\infty \le \mathrm{tol}\,\|X^T y\|_\infty`.
+
+    Parameters
+    ----------
+    X : array_like or sparse matrix, shape (n, p)
+        NumPy, CuPy or SciPy, any order. Fortran order and compressed columns
+        are used in place, everything else is copied once.
+    y : array_like, shape (n,)
+    lam : float
+        Weight of the penalty; not divided by n. scikit-learn's ``alpha`` is ``lam / n``.
+        From ``max |X'y|`` on the solution is zero.
+    l2 : float, optional
+        Weight of the squared penalty, ``l2 / 2 ||w||^2``.
+    positive : bool, optional
+        Require ``w >= 0``.
+    weights : array_like, shape (p,), optional
+        Factors :math:`\omega_j \ge 0` of the penalty, ones by default; 0 leaves a
+        coefficient unpenalised.
+    sample_weight : array_like, shape (n,), optional
+        Weights :math:`s_i \ge 0` of the rows, ones by default. Costs a copy of X.
+    fit_intercept : bool, optional
+        Fit an unpenalised b, else b = 0.
+    x0 : array_like, shape (p,), optional
+        Where to start, zero by default.
+    tol : float, optional
+        See above. With float32 input at least 1e-6.
+    maxiter : int, optional
+        Passes over all columns.
+    callback : callable, optional
+        ``callback(intermediate_result)`` after every pass, with ``x, fun, gap, kkt, nit``;
+        StopIteration ends the run.
+    disp : bool or int, optional
+        Print every iteration, or every so many.
+    time_limit : float, optional
+        Seconds.
+    backend : {None, "numpy", "numba", "cupy"} or str, optional
+        None goes by the arrays.
+    history : bool, optional
+        Keep the history.
+
+    Returns
+    -------
+    OptimizeResult
+        ``x`` the coefficients, with exact zeros; ``intercept``; ``fun``; ``gap``
+        the duality gap over F(0), None without a dual; ``kkt`` the largest
+        violation of the optimality conditions; ``active`` the mask of the
+        nonzeros, ``nit_active`` the last iteration that changed it; ``nit``
+        passes over all columns, ``njev`` gradients, ``nbev`` block updates,
+        ``nchol`` factorisations; ``success``, ``status``, ``message``,
+        ``history`` with "fun", "gap" (or "kkt_relative"), "kkt", "nnz",
+        "block_size", "time", and ``backend``.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, NaN or infinity, negative weights or penalties.
+    TypeError
+        Complex numbers, arrays of several libraries.
+
+    See Also
+    --------
+    lasso_path : Many penalties in one run.
+    l1_logistic : Sparse classification.
+
+    Notes
+    -----
+    Costs a handful of products ``X'r``, and for a block of k columns its Gram
+    matrix, :math:`n k^2` operations if dense. Memory: X, the k x k Gram matrix
+    twice, a few vectors. Where a sweep over sparse columns is cheaper than one
+    over the Gram matrix, the Gram matrix is not formed. Linearly dependent
+    columns never enter a Newton step together. float32 input is computed in
+    float64 and returned as float32.
+
+    References
+    ----------
+    J. Nutini, I. Laradji, M. Schmidt, Let's make block coordinate descent
+    converge faster, Journal of Machine Learning Research 23(131), 2022: greedy
+    variable blocks, and finite termination with exact block updates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import refopt
+    >>> X = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> res = refopt.lasso(X, [1.0, 2.0, 3.0], lam=0.5)
+    >>> res.x, res.success
+    (array([0.83333333, 1.83333333]), True)
+    """
+    problem, design, level, sums = _intake(
+        X, y, l2, positive, weights, sample_weight, fit_intercept, x0, backend
+    )
+    problem.set_penalty(_validate.nonnegative(lam, "lam"))
+    options = run_options(tol, maxiter, callback, disp, time_limit, design)
+    block = Block(problem, _start(problem, x0))
+    return _solve(problem, block, design, sums, options, history)
+
+
+def elastic_net(X, y, lam, l2, **options):
+    r"""Elastic net: `lasso` with a squared penalty.
+
+    .. math::
+        \min_w \; \tfrac12 \|y - X w\|^2 + \lambda \|w\|_1 + \tfrac{\mathrm{l2}}{2} \|w\|^2
+
+    Stops when the duality gap is at most ``tol * F(0)``. scikit-learn's ``alpha``
+    and ``l1_ratio`` are ``lam = n * alpha * l1_ratio`` and
+    ``l2 = n * alpha * (1 - l1_ratio)``.
+
+    Parameters
+    ----------
+    X : array_like or sparse matrix, shape (n, p)
+    y : array_like, shape (n,)
+    lam, l2 : float
+        Weights of the two penalties, not divided by n.
+    **options
+        As for `lasso`.
+
+    Returns
+    -------
+    OptimizeResult
+        As of `lasso`, and at its cost and memory.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `lasso`.
+
+    See Also
+    --------
+    lasso : The options and the method.
+
+    Notes
+    -----
+    A call of `lasso`, whose block update adds ``l2`` to the Gram matrix.
+
+    References
+    ----------
+    J. Nutini, I. Laradji, M. Schmidt, Let's make block coordinate descent
+    converge faster, Journal of Machine Learning Research 23(131), 2022.
+
+    Examples
+    --------
+    >>> import refopt
+    >>> refopt.elastic_net([[1.0], [1.0]], [3.0, 1.0], lam=1.0, l2=2.0).x
+    array([0.75])
+    """
+    return lasso(X, y, lam, l2=l2, **options)
+
+
+def lasso_path(
+    X,
+    y,
+    lams=None,
+    *,
+    n_lams=100,
+    eps=1e-3,
+    l2=0.0,
+    positive=False,
+    weights=None,
+    sample_weight=None,
+    fit_intercept=False,
+    tol=1e-8,
+    maxiter=100,
+    callback=None,
+    disp=False,
+    time_limit=None,
+    backend=None,
+    history=True,
+):
+    r"""Lasso for many penalties, each started at the solution of the one before.
+
+    .. math::
+        \min_w \; \tfrac12 \|y - X w\|^2 + \lambda_k \|w\|_1, \qquad k = 1, 2, \dots
+
+    with the options of `lasso`. Each solution is certified as there: stops for
+    each penalty when the duality gap is at most ``tol * F(0)``. The block and its
+    Gram matrix pass from one penalty to the next.
+
+    Parameters
+    ----------
+    X : array_like or sparse matrix, shape (n, p)
+    y : array_like, shape (n,)
+    lams : array_like, optional
+        Positive penalties, taken from the largest down. By default `n_lams`
+        of them, geometric from ``lam_max = max |X'y|``, where the solution
+        becomes zero, to ``eps * lam_max``.
+    n_lams : int, optional
+    eps : float, optional
+    l2, positive, weights, sample_weight, fit_intercept
+        As for `lasso`.
+    tol : float, optional
+        As for `lasso`, for each penalty.
+    maxiter : int, optional
+        Passes over all columns for each penalty.
+    callback : callable, optional
+        As for `lasso`, called for all penalties.
+    disp : bool or int, optional
+    time_limit : float, optional
+        Seconds for the whole path; what was not reached is left out.
+    backend, history
+        As for `lasso`.
+
+    Returns
+    -------
+    OptimizeResult
+        ``lams`` (k,), ``coefs`` (p, k), ``intercepts`` (k,), ``gaps`` (k,), ``nnz``
+        (k,); ``x`` and the other items are those of the last penalty, ``success``
+        is for all, and ``nit``, ``njev``, ``nbev``, ``nchol`` are sums.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `lasso`.
+
+    See Also
+    --------
+    lasso : One penalty.
+
+    Notes
+    -----
+    Costs one or two products ``X'r`` per penalty beside the growth of the block;
+    memory as for `lasso` and the coefficients.
+
+    References
+    ----------
+    J. Nutini, I. Laradji, M. Schmidt, Let's make block coordinate descent
+    converge faster, Journal of Machine Learning Research 23(131), 2022.
+
+    Examples
+    --------
+    >>> import refopt
+    >>> path = refopt.lasso_path([[1.0, 0.0], [0.0, 1.0]], [3.0, 1.0], [2.0, 0.5])
+    >>> path.coefs
+    array([[1. , 2.5],
+           [0. , 0.5]])
+    """
+    problem, design, level, sums = _intake(
+        X, y, l2, positive, weights, sample_weight, fit_intercept, None, backend
+    )
+    xp = problem.xp
+    lams = _penalties(problem, lams, n_lams, eps)
+    options = run_options(tol, maxiter, callback, disp, time_limit, design)
+    block, results, used = Block(problem), [], 0.0
+    for lam in lams:
+        problem.set_penalty(lam)
+        if time_limit is not None:
+            options = options | {"time_limit": max(0.0, time_limit - used)}
+        results.append(_solve(problem, block, design, sums, options, history=True))
+        used += float(results[-1].history["time"][-1])
+        if results[-1].status in (2, 6):
+            break
+    last = results[-1]
+    worst = next((res for res in results if not res.success), last)
+    last.success, last.status, last.message = worst.success, worst.status, worst.message
+    for key in ("nit", "nfev", "njev", "nbev", "nchol"):
+        last[key] = sum(res[key] for res in results)
+    if history:
+        columns = last.history
+        last.history = {k: np.concatenate([r.history[k] for r in results]) for k in columns}
+    else:
+        last.history = {}
+    return OptimizeResult(
+        last,
+        lams=np.asarray(lams[: len(results)]),
+        coefs=xp.stack([res.x for res in results], axis=1),
+        intercepts=np.asarray([res.intercept for res in results]),
+        gaps=np.asarray([math.nan if res.gap is None else res.gap for res in results]),
+        nnz=np.asarray([int(xp.count_nonzero(res.x)) for res in results]),
+    )
+
+
+def _intake(X, y, l2, positive, weights, sample_weight, fit_intercept, x0, backend):
+    """The problem at zero penalty, and what the intercept is computed from."""
+    l2 = _validate.nonnegative(l2, "l2")
+    given = [
+        None if v is None else _validate.as_array(v, name)
+        for v, name in (
+            (y, "y"),
+            (weights, "weights"),
+            (sample_weight, "sample_weight"),
+            (x0, "x0"),
+        )
+    ]
+    names = ("X", "y", "weights", "sample_weight", "x0")
+    small = getattr(X, "size", 0) < _SMALL
+    xp, kernels, design = take_in(X, *given, backend=backend, small=small, names=names)
+    n, p = design.shape
+    y = vector(xp, given[0], "y", n)
+    factors = xp.ones(p) if weights is None else vector(xp, given[1], "weights", p)
+    if p and float(xp.min(factors)) < 0:
+        raise ValueError(f"weights must be nonnegative, got {float(xp.min(factors))}")
+    original, root = design, None
+    if sample_weight is not None:
+        root = xp.sqrt(row_weights(xp, given[2], n))
+        design, y = design.scaled_rows(root), y * root
+    level = None
+    if fit_intercept:
+        level = xp.ones(n) if root is None else root
+        level = level / math.sqrt(float(level @ level)) if float(level @ level) > 0 else level
+    problem = LeastSquaresL1(xp, kernels, design, y, factors, l2, bool(positive), level)
+    # The intercept is level'(y - X w) over the length of the column of ones.
+    ones = xp.ones(n) if root is None else root
+    length = math.sqrt(float(ones @ ones))
+    sums = None if level is None else (float(level @ y), length)
+    return problem, original, level, sums
+
+
+def vector(xp, value, name, size):
+    value = _validate.real_array(xp, _validate.as_array(value, name), name, 1)
+    if value.shape[0] != size:
+        raise ValueError(f"{name} must have {size} entries to fit X, got {value.shape[0]}")
+    return _validate.all_finite(xp, xp.astype(value, xp.float64, copy=False), name)
+
+
+def _start(problem, x0):
+    if x0 is None:
+        return None
+    xp = problem.xp
+    x0 = vector(xp, x0, "x0", problem.design.shape[1])
+    return xp.maximum(x0, xp.zeros_like(x0)) if problem.positive else x0
+
+
+def _penalties(problem, lams, n_lams, eps):
+    """The penalties as floats, from the largest down."""
+    if lams is not None:
+        lams = np.asarray(_validate.as_array(lams, "lams"), dtype=float)
+        if lams.ndim != 1 or lams.size == 0:
+            raise ValueError(f"lams must be a vector of penalties, got shape {lams.shape}")
+        for lam in lams:
+            _validate.positive(float(lam), "lams")
+        return [float(lam) for lam in np.sort(lams)[::-1]]
+    n_lams = _validate.count(n_lams, "n_lams", 1)
+    eps = _validate.positive(eps, "eps")
+    if eps >= 1:
+        raise ValueError(f"eps must be below 1, got {eps}")
+    largest = problem.largest_penalty()
+    if largest == 0:  # every penalty has the solution zero
+        return [1.0]
+    return [float(lam) for lam in largest * np.geomspace(1.0, eps, n_lams)]
+
+
+def run_options(tol, maxiter, callback, disp, time_limit, design):
+    single = design.dtype == design.xp.float32
+    tol = _validate.positive(tol, "tol")
+    return {
+        "tol": max(tol, _LEAST_SINGLE) if single else tol,
+        "floor": single and tol < _LEAST_SINGLE,
+        "maxiter": _validate.count(maxiter, "maxiter"),
+        "callback": callback,
+        "disp": _validate.display(disp),
+        "time_limit": None
+        if time_limit is None
+        else _validate.nonnegative(time_limit, "time_limit"),
+    }
+
+
+def _solve(problem, block, design, sums, options, history) -> Any:
+    xp, p = problem.xp, design.shape[1]
+    before = dataclasses.replace(block.effort)
+    gradients = problem.gradients - (1 if block.size == 0 else 0)
+
+    def view(iterate, nit):
+        index, w, r, _ = iterate.x
+        return OptimizeResult(
+            x=xp.astype(spread(xp, index, w, p), design.dtype),
+            fun=iterate.fun,
+            gap=iterate.error if problem.certified else None,
+            kkt=iterate.record["kkt"],
+            nit=nit,
+        )
+
+    tol = options["tol"]
+    outcome = _driver.run(
+        greedy_blocks(problem, block, SAFETY * tol),
+        tol=SAFETY * tol,
+        maxiter=options["maxiter"],
+        callback=options["callback"],
+        view=view,
+        disp=options["disp"],
+        time_limit=options["time_limit"],
+        measure="gap" if problem.certified else "kkt_relative",
+    )
+    index, w, _, _ = outcome.best.x
+    x = xp.astype(spread(xp, index, w, p), design.dtype)
+    error, kkt, fun = outcome.best.error, outcome.best.record["kkt"], outcome.best.fun
+    if design.dtype != xp.float64:  # what is returned was rounded
+        error, kkt, fun = _recomputed(problem, x, error, kkt)
+    active = x != 0
+    return build(
+        outcome,
+        x=x,
+        fun=fun,
+        error=error,
+        tol=tol,
+        words=_GAP if problem.certified else _KKT,
+        backend=problem.kernels.name,
+        detail="float32 carries no more than 1e-6." if options["floor"] else "",
+        history=history,
+        intercept=_intercept(problem, index, w, sums),
+        gap=error if problem.certified else None,
+        kkt=kkt,
+        active=active,
+        nit_active=last_change(outcome.history),
+        nfev=problem.gradients - gradients,
+        njev=problem.gradients - gradients,
+        nbev=block.effort.blocks - before.blocks,
+        nchol=block.effort.factored - before.factored,
+    )
+
+
+def _recomputed(problem, x, error, kkt):
+    xp = problem.xp
+    x = xp.astype(x, xp.float64)
+    index = xp.nonzero(x)[0]
+    w = xp.take(x, index)
+    r = problem.residual(index, w)
+    slopes = problem.all_slopes(r)
+    fun, kkt = problem.value(index, w, r), problem.optimality(index, w, slopes)
+    if problem.certified:
+        gap = max(0.0, fun - problem.dual(r, slopes))
+        error = gap / problem.at_zero if problem.at_zero > 0 else 0.0
+    return error, kkt, fun
+
+
+def _intercept(problem, index, w, sums):
+    if sums is None:
+        return 0.0
+    along, length = sums
+    if length == 0:
+        return 0.0
+    return (along - float(problem.xp.take(problem.along, index) @ w)) / length
+
+
+def last_change(history):
+    """The last iteration in which the signed support changed; leaves the history without it."""
+    changes = np.nonzero(history.pop("support_changed"))[0]
+    return int(changes[-1]) if changes.size else 0
