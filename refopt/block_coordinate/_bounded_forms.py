@@ -142,9 +142,10 @@ class LeastSquaresForm(MatrixForm):
         value = 0.5 * float(residual @ residual)
         best, slope = math.inf, -g  # A' residual
         for direction, image in self._directions:
-            needed = xp.where(slope > 0, slope / xp.where(image > 0, image, 1e-300), 0.0)
-            t = float(xp.max(needed)) if self.p else 0.0
-            if not math.isfinite(t) or bool(xp.any(slope - t * image > 1e-15 * xp.abs(slope))):
+            helps = image > 0
+            needed = xp.where(helps, slope, 0.0) / xp.where(helps, image, 1.0)
+            t = max(float(xp.max(needed)), 0.0) if self.p else 0.0
+            if bool(xp.any(slope - t * image > 1e-15 * xp.abs(slope))):
                 continue
             theta = residual - t * direction
             best = min(best, value - float(self.b @ theta) + 0.5 * float(theta @ theta))

@@ -154,7 +154,7 @@ def svm_dual(
     effort, states = Effort(), _ActiveSet(xp, caps)
     outcome = _driver.run(
         states.watch(hinge_newton(rows, caps, a, effort, _on_host(kernels, xp))),
-        tol=(0.5 if single else 0.9) * tol,
+        tol=(0.02 if single else 0.9) * tol,
         maxiter=maxiter,
         callback=callback,
         view=lambda iterate, nit: _view(iterate, nit, design.dtype, xp),
