@@ -153,20 +153,20 @@ def test_indefinite_matrices_are_refused(backend, d):
 
 def test_refusals():
     A = np.array([[2.0, -1.0], [-1.0, 2.0]])
-    with pytest.raises(ValueError, match="^A must be square"):
+    with pytest.raises(ValueError, match=r"^A must be square"):
         forest_factor(A[:1])
     with pytest.raises(ValueError, match=r"^A must be symmetric, got 1.0 at \[0, 1\] and -1.0 at"):
         forest_partition(np.array([[2.0, 1.0], [-1.0, 2.0]]))
-    with pytest.raises(ValueError, match="^A must be finite|^the data of A must be finite"):
+    with pytest.raises(ValueError, match=r"^A must be finite|^the data of A must be finite"):
         forest_partition(A * np.nan)
-    with pytest.raises(ValueError, match="^b must have 2 rows"):
+    with pytest.raises(ValueError, match=r"^b must have 2 rows"):
         forest_solve(A, np.ones(3))
-    with pytest.raises(ValueError, match="^b must be finite"):
+    with pytest.raises(ValueError, match=r"^b must be finite"):
         forest_solve(A, [1.0, np.inf])
-    with pytest.raises(ValueError, match="^order must be one of 'lipschitz', 'index'"):
+    with pytest.raises(ValueError, match=r"^order must be one of 'lipschitz', 'index'"):
         forest_partition(A, "size")
     for order in ([0, 0], [0], [0.0, 1.0]):
-        with pytest.raises(ValueError, match="^order must"):
+        with pytest.raises(ValueError, match=r"^order must"):
             red_black_partition(A, np.array(order))
-    with pytest.raises(TypeError, match="^A must be real"):
+    with pytest.raises(TypeError, match=r"^A must be real"):
         forest_factor(A * 1j)

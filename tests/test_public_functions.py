@@ -27,6 +27,7 @@ CLOUDS = {"X": X, "Y": Y, "a": A, "b": B}
 REG = 2.0
 # A path, and labels at its ends and in between.
 EDGES = np.eye(300, k=1) + np.eye(300, k=-1)
+EDGES_2 = np.eye(300, k=2) + np.eye(300, k=-2)
 PATH, ENDS = 4.0 * np.eye(300) - EDGES, np.arange(300) % 13 == 0
 # Large enough for a second iteration.
 Q = 4.0 * np.eye(640) - np.eye(640, k=1) - np.eye(640, k=-1)
@@ -128,8 +129,10 @@ TABLE = {
     "forest_solve": Entry(lambda A, b: refopt.forest_solve(A, b), {"A": PATH, "b": PATH[0]}),
     "red_black_partition": Entry(lambda A: refopt.red_black_partition(A), {"A": PATH}),
     "label_propagation": Entry(
-        lambda W, labels, **o: refopt.label_propagation(W, labels, ENDS, **o),
-        {"W": EDGES, "labels": np.arange(300.0)}, lambda res: [res.x, res.fun],
+        lambda W, labels, rng=0, **o: refopt.label_propagation(
+            W, labels, ENDS, method="random-tree", rng=rng, **o
+        ),
+        {"W": EDGES + EDGES_2, "labels": np.arange(300.0) % 9}, lambda res: [res.x, res.fun],
     ),
     "available_backends": Entry(lambda: refopt.available_backends()),
     "register_backend": Entry(_register),
@@ -288,7 +291,8 @@ def test_another_number_of_dimensions_is_refused(name, argument):
 @pytest.mark.parametrize(("name", "argument"), ARGUMENTS)
 @pytest.mark.parametrize("wrong", [None, "text", {}, object()], ids=str)
 def test_what_is_no_array_is_refused(name, argument, wrong):
-    if wrong is None and argument in "ab" and name not in ("round_to_polytope", "nnls"):
+    no_masses = ("round_to_polytope", "nnls", "forest_solve")
+    if wrong is None and argument in "ab" and name not in no_masses:
         call(name, **{argument: None})  # uniform masses
         return
     with pytest.raises((TypeError, ValueError), match=rf"^{argument} must "):

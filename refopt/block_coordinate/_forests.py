@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from refopt import _validate
-from refopt.block_coordinate._design import SparseDesign, is_sparse, take_in
+from refopt.block_coordinate._design import DenseDesign, SparseDesign, is_sparse, take_in
+from refopt_backends import resolve
 
 # Graphs up to here are handled by the readable kernels: waking a compiler takes longer.
 SMALL = 256
@@ -290,6 +291,7 @@ class ForestFactor:
         """
         n = self.order.shape[0]
         b = _validate.as_array(b, "b")
+        resolve(b, backend=self._kernels.name, names=("b",))
         single = self._single and _validate.dtype_name(b) == "float32"
         columns = b.ndim == 2
         b = _validate.real_array(np, b, "b", 2 if columns else 1)
@@ -354,10 +356,11 @@ def symmetric_graph(A: Any, name: str, backend: str | None) -> tuple[Any, Graph]
     if design.shape[0] != design.shape[1]:
         raise ValueError(f"{name} must be square, got shape {design.shape}")
     single = design.dtype == np.float32
-    if not isinstance(design, SparseDesign):
+    if isinstance(design, DenseDesign):
         from scipy.sparse import csc_array
 
         design, by_rows = SparseDesign(np, csc_array(design.columns)), True
+    assert isinstance(design, SparseDesign)
     values, columns, starts = design.by_columns
     if not kernels.is_symmetric(starts, columns, values, _SYMMETRY):
         matrix = design.matrix.T if by_rows else design.matrix

@@ -16,7 +16,7 @@ from refopt._driver import Iterate
 # conjugate gradients; how many those need is first asked after some steps.
 _MULTILEVEL_COST = 150
 _STEPS = 10  # of plain conjugate gradients in one iteration
-_FIRST_QUESTION = 30
+_FIRST_QUESTION = 20
 _SAFETY = 0.9  # room between the residual that is updated and the true one
 _RESTARTS = 3
 _LEAST = 1e-15  # decrease of a residual between two computations from x

@@ -10,6 +10,7 @@ from refopt import _driver, _rng, _validate
 from refopt.block_coordinate import _graph_systems as systems
 from refopt.block_coordinate._forests import symmetric_graph
 from refopt.block_coordinate._result import build
+from refopt_backends import resolve
 
 METHODS = (
     "auto",
@@ -77,7 +78,8 @@ def label_propagation(
         Blocks for "tree" and "tree-cg", each of them a forest; by default
         those of `forest_partition`. Labelled nodes are passed over.
     tol : float, optional
-        Relative residual; at least 1e-6 where W and labels are float32.
+        Relative residual. Where W and labels are float32 the result is judged by
+        what float32 can hold, at least 1e-6, which the message says.
     maxiter : int, optional
         Largest number of iterations: of conjugate gradients, or blocks.
     rng : int or Generator, optional
@@ -150,9 +152,6 @@ def label_propagation(
     maxiter = _validate.count(maxiter, "maxiter")
     disp = _validate.display(disp)
     problem = _Problem(W, labels, mask, backend)
-    floor = _SINGLE_FLOOR if problem.single else 0.0
-    detail = f"tol is at least {floor:g} in single precision." if floor > tol else ""
-    tol = max(tol, floor)
     outcome = _driver.run(
         _algorithm(problem, method, partition, tol, _rng.generator(rng)),
         tol=tol,
@@ -164,7 +163,12 @@ def label_propagation(
         measure="residual",
     )
     x = problem.full(outcome.best.x)
-    final = problem.system.iterate(problem.system.whole(outcome.best.x))
+    # As returned: single precision is recomputed on what it holds.
+    returned = np.atleast_2d(x.T)[:, problem.nodes].astype(np.float64)
+    final = problem.system.iterate(returned)
+    floor = problem.floor(returned)
+    detail = f"In single precision tol is at least {floor:.1e}." if floor > tol else ""
+    tol = max(tol, floor)
     return build(
         outcome,
         x=x,
@@ -189,6 +193,7 @@ class _Problem:
             raise ValueError(f"W must be nonnegative, got an entry {graph.values.min()}")
         n = graph.n
         labels = _validate.as_array(labels, "labels")
+        resolve(labels, mask, backend=self.kernels.name, names=("labels", "mask"))
         self.single = graph.single and _validate.dtype_name(labels) == "float32"
         self.columns = labels.ndim == 2
         labels = _validate.real_array(np, labels, "labels", 2 if self.columns else 1)
@@ -197,8 +202,10 @@ class _Problem:
         labels = _validate.all_finite(np, labels.astype(np.float64, copy=False), "labels")
         self.labels = np.ascontiguousarray(np.atleast_2d(labels.T))
         self.mask = _taken(mask, n)
-        self.nodes, reached, half, *parts, B = self.kernels.restricted_laplacian(
-            graph.starts, graph.columns, graph.values, self.mask, self.labels
+        self.nodes, reached, half, starts, columns, values, diagonal, B = (
+            self.kernels.restricted_laplacian(
+                graph.starts, graph.columns, graph.values, self.mask, self.labels
+            )
         )
         if not np.all(reached):
             lost = np.sort(self.nodes[~reached])
@@ -210,9 +217,12 @@ class _Problem:
         norms = np.sqrt(np.sum(B * B, axis=1))
         self.system = systems.GraphSystem(
             self.kernels,
-            *parts,
+            starts,
+            columns,
+            values,
+            diagonal,
             half,
-            self.kernels.graph_system(*parts, half),
+            self.kernels.graph_system(starts, columns, values, diagonal, half),
             B,
             np.where(norms > 0.0, norms, 1.0),
         )
@@ -223,6 +233,14 @@ class _Problem:
         x[:, self.nodes] = self.system.whole(X)
         x = np.ascontiguousarray(x.T) if self.columns else x[0]
         return x.astype(np.float32) if self.single else x
+
+    def floor(self, X):
+        """The least tolerance: what rounding to single precision does to the residual."""
+        if not self.single:
+            return 0.0
+        size = np.sqrt(np.sum((2.0 * self.system.diagonal * X) ** 2, axis=1))
+        rounding = np.finfo(np.float32).eps * size / self.system.norms
+        return max(_SINGLE_FLOOR, float(np.max(rounding, initial=0.0)))
 
     def view(self, iterate, nit):
         """What the callback sees."""

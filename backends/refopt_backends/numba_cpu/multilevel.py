@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refopt_backends.numba_cpu._jit import FAST, jit
-from refopt_backends.reference.multilevel import COARSEST, MOST_LEVELS, STALLED, STRONG
-
+from refopt_backends.reference.multilevel import COARSEST, LOCAL, MOST_LEVELS, STALLED, STRONG
 
 REAL = np.float32  # of the preconditioner: conjugate gradients do not notice
 
@@ -195,14 +194,13 @@ def _restricted(starts, columns, weights, mask, labels):
     n, kinds = mask.size, labels.shape[0]
     place, nodes = np.full(n, -1, np.int64), np.empty(n, np.int64)
     reached, odd = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-    count = 0
+    count, gap, edges = 0, 0, 0
     for root in range(n):
         if mask[root] or place[root] >= 0:
             continue
-        first, touches = count, False
+        first, at, touches = count, count, False
         place[root], nodes[count] = count, root
         count += 1
-        at = first
         while at < count:
             i = nodes[at]
             at += 1
@@ -212,48 +210,62 @@ def _restricted(starts, columns, weights, mask, labels):
                     continue
                 if mask[j]:
                     touches = True
-                elif place[j] < 0:
+                    continue
+                edges += 1
+                gap += abs(i - j)
+                if place[j] < 0:
                     place[j], nodes[count] = count, j
                     odd[j] = not odd[i]
                     count += 1
         if touches:
-            reached[first:count] = True
-    # By parity of the distance, and breadth-first within: on a bipartite graph no
-    # edge joins two nodes of a half, so that sweeps over a half wait for nothing.
-    nodes, reached = nodes[:count], reached[:count]
-    second = odd[nodes]
-    reached = np.concatenate((reached[~second], reached[second]))
-    nodes = np.concatenate((nodes[~second], nodes[second]))
+            for at in range(first, count):
+                reached[nodes[at]] = True
+    # By parity of the distance: on a bipartite graph no edge joins two nodes of a
+    # half, so that sweeps over a half wait for nothing.
+    near = gap <= LOCAL * np.sqrt(n) * edges  # the numbering is good as it is
+    searched, half, m = nodes[:count].copy(), 0, 0
+    for parity in (False, True):
+        for at in range(n if near else count):
+            i = at if near else searched[at]
+            if place[i] >= 0 and odd[i] == parity:
+                nodes[m] = i
+                m += 1
+        half = half if parity else m
+    nodes = nodes[:count]
     for m in range(count):
         place[nodes[m]] = m
-    begin, edges = np.zeros(count + 1, np.int64), 0
-    to, value = np.empty(columns.size, np.int32), np.empty(columns.size)
-    diagonal, B = np.empty(count), np.zeros((kinds, count))
+    begin, most = np.zeros(count + 1, np.int64), 1
+    for i in range(n):
+        most = max(most, starts[i + 1] - starts[i])
+    to, value, edges = np.empty(edges, np.int32), np.empty(edges), 0
+    later, later_value = np.empty(most, np.int32), np.empty(most)
+    diagonal, B, bipartite = np.empty(count), np.zeros((kinds, count)), True
     for m in range(count):
-        i, d = nodes[m], 0.0
-        # Columns before m come first in a row, as the sweeps want them.
-        for later in range(2):
-            for k in range(starts[i], starts[i + 1]):
-                j, w = columns[k], weights[k]
-                if w == 0.0 or j == i:
-                    continue
-                if mask[j]:
-                    if not later:
-                        d += w
-                        for c in range(kinds):
-                            B[c, m] += w * labels[c, j]
-                elif (place[j] > m) == (later == 1):
-                    d += w
-                    to[edges], value[edges] = place[j], -w
-                    edges += 1
+        i, d, rest = nodes[m], 0.0, 0
+        for k in range(starts[i], starts[i + 1]):
+            j, w = columns[k], weights[k]
+            if w == 0.0 or j == i:
+                continue
+            d += w
+            p = place[j]
+            if p < 0:
+                for c in range(kinds):
+                    B[c, m] += w * labels[c, j]
+            elif p < m:  # columns before the diagonal come first, as the sweeps want them
+                to[edges], value[edges] = p, -w
+                edges += 1
+                bipartite = bipartite and (p < half) != (m < half)
+            else:
+                later[rest], later_value[rest] = p, -w
+                rest += 1
+                bipartite = bipartite and (p < half) != (m < half)
+        for k in range(rest):
+            to[edges], value[edges] = later[k], later_value[k]
+            edges += 1
         diagonal[m] = d
         begin[m + 1] = edges
-    half = np.sum(~second)
-    for m in range(count):
-        for k in range(begin[m], begin[m + 1]):
-            if (to[k] < half) == (m < half):
-                return nodes, reached, count, begin, to[:edges], value[:edges], diagonal, B
-    return nodes, reached, half, begin, to[:edges], value[:edges], diagonal, B
+    half = half if bipartite else count
+    return nodes, reached[nodes], half, begin, to, value, diagonal, B
 
 
 @jit

@@ -54,7 +54,8 @@ def colour_labels(starts, columns, order):
     """Each node takes the least-used colour that no neighbour has, else a new one."""
     xp = namespace_of(starts)
     neighbours = _neighbours(starts, columns)
-    label, used = [-1] * len(neighbours), []
+    label = [-1] * len(neighbours)
+    used: list[int] = []
     for i in _numbers(order):
         taken = {label[j] for j in neighbours[i]}
         free = [c for c in range(len(used)) if c not in taken]
@@ -83,10 +84,12 @@ def forest_order(starts, columns, values):
     xp = namespace_of(starts)
     first, nodes = _numbers(starts), _numbers(columns)
     n = len(first) - 1
-    order, parent, diagonal, link = [], [], [0.0] * n, [0.0] * n
+    order: list[int] = []
+    parent: list[int] = []
+    diagonal, link = [0.0] * n, [0.0] * n
     above, place = [-1] * n, [-1] * n  # the node above each node that was met
     met = [False] * n
-    cycle = []
+    cycle: list[int] = []
     for root in range(n):
         stack = [] if met[root] else [root]
         met[root] = True

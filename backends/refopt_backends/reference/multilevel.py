@@ -13,6 +13,7 @@ from refopt_backends._home import namespace_of
 # Multilevel: nodes that are factorised, levels at most, when coarsening stalls, and
 # which share of a row's largest entry is strong.
 COARSEST, MOST_LEVELS, STALLED, STRONG = 64, 30, 0.8, 0.25
+LOCAL = 2.0  # mean distance of neighbours' numbers, over sqrt(n), of a good numbering
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,9 @@ class Hierarchy:
 def restricted_laplacian(starts, columns, weights, mask, labels):
     """The nodes without a label, in a good order; A x = b for them; which are reached.
 
-    Breadth-first order, the even distances before the odd ones: a lattice falls
-    into its red and its black half.
+    The nodes at even distances from where a search began come before the odd
+    ones: a lattice falls into its red and its black half. Within, breadth first,
+    or as numbered where neighbours have near numbers.
     """
     xp = namespace_of(starts)
     first, to = ([int(x[i]) for i in range(x.shape[0])] for x in (starts, columns))
@@ -59,7 +61,9 @@ def restricted_laplacian(starts, columns, weights, mask, labels):
     def edges(i):
         return [(to[k], w[k]) for k in range(first[i], first[i + 1]) if w[k] != 0 and to[k] != i]
 
-    nodes, odd, reached = [], {}, {}
+    nodes: list[int] = []
+    odd: dict[int, bool] = {}
+    reached: dict[int, bool] = {}
     for root in range(len(known)):
         if known[root] or root in odd:
             continue
@@ -72,6 +76,9 @@ def restricted_laplacian(starts, columns, weights, mask, labels):
                     component.append(j)
         reached |= dict.fromkeys(component, touches)
         nodes += component
+    gaps = [abs(i - j) for i in nodes for j, _ in edges(i) if not known[j]]
+    if sum(gaps) <= LOCAL * len(known) ** 0.5 * len(gaps):
+        nodes = sorted(nodes)
     nodes = [i for i in nodes if not odd[i]] + [i for i in nodes if odd[i]]
     half = sum(not odd[i] for i in nodes)
     place = {i: m for m, i in enumerate(nodes)}
@@ -148,7 +155,8 @@ def _ratio(xp, a, b):
 
 def multilevel_hierarchy(system):
     """Coarse graphs by smoothed aggregation."""
-    A, levels = system.matrix, []
+    A = system.matrix
+    levels: list[tuple[Any, Any]] = []
     while A.shape[0] > COARSEST and len(levels) < MOST_LEVELS:
         strong, aggregates = _aggregates(A)
         if max(aggregates) + 1 > STALLED * A.shape[0]:
