@@ -49,6 +49,14 @@ def test_the_gap_is_certified_and_bounds_are_exact(make, C):
     assert (margins[res.x == 0] > 1 - 1e-4).all() and (margins[res.x == C] < 1 + 1e-4).all()
 
 
+@pytest.mark.parametrize("C", [1e-4, 1e4])
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_very_small_and_very_large_weights(C, noise):
+    X, y = instance(400, 20, noise=noise)
+    res = refopt.svm_dual(X, y, C)
+    assert res.success and certificate(X, y, C, res) <= 1e-8
+
+
 def test_the_optimum_is_that_of_another_solver():
     X, y = instance(40, 5)
     Z = y[:, None] * X

@@ -20,11 +20,12 @@ _SWEEP_COST = 4.0  # of an entry in random order, in units of one of a factorisa
 _SIGMA, _SETTLED_SIGMA = 10.0, 1000.0  # the first sigma times the mean squared row norm
 _GROWTH, _LEAP = 5.0, 100.0  # of sigma after each proximal step, and after an easy one
 _EASY = 3  # Newton steps of an easy one
-_MOST_SIGMA = 1e12
+_MOST_SIGMA = 1e4  # over the same; a larger one brings rounding errors into a
 _NEAR = 0.5  # rows whose margin is within this of 1 may change in a proximal step
 _INNER = 50
 _FORCING = 0.3
 _MOST_DENSE = 4000  # rows of a Newton matrix that is stored
+_RISE = 1e-9  # of the dual, relative: less is no progress
 _PATIENCE = 6
 
 
@@ -120,14 +121,17 @@ def hinge_newton(rows, C, a, effort, sweeping):
         seed, spent = seed + 1, spent + _SWEEP_COST * _SWEEPS * rows.entries
         size = min(free, rows.shape[1])
         settled = settled or spent > _NEWTON_STEPS * (size**3 / 3 + free * size)
+    most = max(_MOST_SIGMA / mean, _SIGMA * float(xp.max(C)))
     best, failures = math.inf, 0
     while failures < _PATIENCE:
+        dual = point.dual
         point, steps, solved = proximal_step(rows, C, point, sigma, effort)
         yield _iterate(xp, point, C, sigma)
-        failures = 0 if point.gap < 0.9 * best else failures + 1
+        better = point.gap < 0.9 * best or point.dual - dual > _RISE * abs(dual)
+        failures = 0 if better else failures + 1
         best = min(best, point.gap)
         if solved:
-            sigma = min(sigma * (_LEAP if steps <= _EASY else _GROWTH), _MOST_SIGMA / mean)
+            sigma = min(sigma * (_LEAP if steps <= _EASY else _GROWTH), most)
         else:
             sigma = sigma / _GROWTH
     return _status.STALLED, ""
@@ -158,6 +162,7 @@ def proximal_step(rows, C, point, sigma, effort):
     w, margins = point.w, xp.take(point.margins, index)
     rest = w - part.combine(start)  # of the rows that stay
     steps, solved, a = 0, False, start
+    piece, whole = None, False
     while True:
         base = start + sigma * (1.0 - margins)
         a = xp.clip(base, 0.0, cap)
@@ -165,12 +170,15 @@ def proximal_step(rows, C, point, sigma, effort):
         size = float(xp.linalg.vector_norm(residual))
         moved = float(xp.linalg.vector_norm(a - start)) / math.sqrt(sigma)
         floor = 1e-14 * float(xp.linalg.vector_norm(w))
-        if steps and size <= max(_FORCING * moved, floor):
+        piece, before = state_of(xp, base, cap), piece
+        # a whole step within one quadratic piece leaves rounding only
+        ended = whole and not bool(xp.any(piece != before))
+        if steps and (ended or size <= max(_FORCING * moved, floor)):
             solved = True
             break
         if steps == _INNER:
             break
-        free = xp.nonzero((base > 0) & (base < cap))[0]
+        free = xp.nonzero(piece == 0)[0]
         d = _newton_direction(part.take(free), residual, sigma, effort)
         steps += 1
         if d is None:
@@ -181,7 +189,7 @@ def proximal_step(rows, C, point, sigma, effort):
         if not 0.0 < t < math.inf:
             solved = size <= 1e3 * floor
             break
-        w, margins = w + t * d, margins + t * u
+        w, margins, whole = w + t * d, margins + t * u, abs(t - 1.0) < 1e-6
     new = _put(xp, point.a, near, a)
     effort.nbev += index.shape[0]
     effort.njev += 1

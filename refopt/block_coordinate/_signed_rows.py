@@ -23,14 +23,13 @@ def take_in_rows(X: Any, *others: Any, backend: str | None, names: tuple[str, ..
         X = _validate.as_array(X, names[0])
         if isinstance(X, np.ma.MaskedArray) and not np.ma.is_masked(X):
             X = np.asarray(X)
-    options = {"backend": backend, "names": names}
     if X.ndim != 2 or X.shape[0] == 0 or X.shape[1] == 0:
-        xp, kernels, design = take_in(X, *others, **options)
+        xp, kernels, design = take_in(X, *others, backend=backend, names=names)
         return xp, kernels, DenseDesign(xp, xp.zeros(design.shape), _kind(design, xp))
     try:
-        return take_in(X.T, *others, **options)
+        return take_in(X.T, *others, backend=backend, names=names)
     except (TypeError, ValueError):
-        take_in(X, *others, **options)  # whose message speaks of X as it is
+        take_in(X, *others, backend=backend, names=names)  # whose message speaks of X as it is
         raise
 
 

@@ -13,10 +13,10 @@ def cases(xp, rng):
     """Definite and singular matrices, infinite bounds, rows that are dense, sparse, empty."""
     for n, p in ((6, 4), (30, 9), (25, 40)):
         A = rng.standard_normal((n, p))
-        H = A @ A.T + 0.1 * np.eye(n)
+        H = xp.asarray(A @ A.T + 0.1 * np.eye(n))
         rhs = xp.asarray(rng.standard_normal(n))
-        yield Case("spd_solve", lambda k, H=xp.asarray(H), r=rhs: (H, r))
-        yield Case("spd_solve", lambda k, H=xp.asarray(-H), r=rhs: (H, r))
+        yield Case("spd_solve", lambda k, H=H, r=rhs: (H, r))
+        yield Case("spd_solve", lambda k, H=H, r=rhs: (-H, r))
         yield from _box(xp, rng, A)
         yield from _hinge(xp, rng, A)
 
