@@ -107,7 +107,7 @@ def two_moons(n=2000, nlab=100, k=5, noise=0.2, seed=1):
     one = np.column_stack([np.cos(phi), np.sin(phi)])
     other = np.column_stack([1.0 + np.cos(phi), 0.5 - np.sin(phi)])
     points = np.where(upper[:, None], one, other) + noise * rng.standard_normal((n, 2))
-    _, near = cKDTree(points).query(points, k + 1)
+    near = np.asarray(cKDTree(points).query(points, k + 1)[1])
     W = _weights(np.repeat(np.arange(n), k), near[:, 1:].ravel(), 1.0, n)
     labelled = np.random.default_rng(seed + 1).choice(n, nlab, replace=False)
     values = np.where(upper[labelled], 1.0, 2.0)
