@@ -32,7 +32,7 @@ def signs(xp: Any, y: Any, n: int, name: str = "y") -> tuple[Any, Any]:
     labels = _validate.all_finite(xp, _validate.real_array(xp, y, name, 1), name)
     if labels.shape[0] != n:
         raise ValueError(f"{name} must have one label per row of X, {n}, got {labels.shape[0]}")
-    classes = xp.unique_values(labels)
+    classes = xp.sort(xp.unique_values(labels))
     found = tuple(float(c) for c in classes[: min(3, classes.shape[0])])
     if not any(set(found) <= set(pair) for pair in _PAIRS):
         raise ValueError(
@@ -40,7 +40,7 @@ def signs(xp: Any, y: Any, n: int, name: str = "y") -> tuple[Any, Any]:
         )
     positive = labels > 0
     values = xp.where(positive, xp.ones(n), -xp.ones(n))
-    return values, xp.unique_values(y) if kind != "bool" else classes > 0
+    return values, classes > 0 if kind == "bool" else xp.astype(classes, y.dtype)
 
 
 def codes(xp: Any, labels: Any, n: int, name: str = "labels") -> tuple[Any, Any]:
@@ -71,8 +71,8 @@ def codes(xp: Any, labels: Any, n: int, name: str = "labels") -> tuple[Any, Any]
         classes, number = np.unique(labels, return_inverse=True)
         return xp.asarray(number.reshape(-1).astype(np.int64)), classes
     _validate.all_finite(xp, _validate.real_array(xp, labels, name, 1), name)
-    found = xp.unique_inverse(labels)
-    return xp.astype(found.inverse_indices, xp.int64), found.values
+    classes = xp.sort(xp.unique_values(labels))
+    return xp.astype(xp.searchsorted(classes, labels), xp.int64), classes
 
 
 def row_weights(xp: Any, weights: Any, n: int, name: str = "sample_weight") -> Any:

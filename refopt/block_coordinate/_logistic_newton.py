@@ -18,6 +18,8 @@ _CURVATURE = 0.1  # the line search ends where the slope fell to this share
 _SEARCHES = 40
 _CENTRINGS = 60
 _ROUNDING = 1e-15
+_SLACK = 1e-15  # of F: what rounding may add to it
+_IDLE = 4  # steps in which neither F nor the error improves
 _LOOSE, _TIGHT = 0.3, 0.3  # of the linear systems: at first, and of the target at the end
 _RIDGE = 1e-13  # of the largest diagonal entry
 _LARGEST_MATRIX = 3000  # columns up to which a p x p matrix may be formed
@@ -78,11 +80,14 @@ class LogisticProblem:
         self.effort.evaluations += 1
         return self.kernels.logistic_terms(z, self.y, self.s)
 
-    def point(self, v, z=None, terms=None):
+    def point(self, v, z=None, terms=None, centre=True):
         """Everything at v, with the best intercept for its coefficients."""
         xp = self.xp
         z = self.product(v) if z is None else z
-        v, z, (loss, slope, curvature) = self._centred(v, z, terms or self.terms(z))
+        terms = terms or self.terms(z)
+        if centre and self.intercept:
+            v, z, terms = self._centred(v, z, terms)
+        loss, slope, curvature = terms
         self.effort.gradients += 1
         gradient = self.design.transposed_times(slope) + self.l2 * v[: self.p]
         if self.intercept:
@@ -92,8 +97,6 @@ class LogisticProblem:
 
     def _centred(self, v, z, terms):
         """Newton's method on the intercept alone, kept within what brackets its root."""
-        if not self.intercept:
-            return v, z, terms
         xp = self.xp
         low, high, shift = -math.inf, math.inf, 0.0
         start = z
@@ -129,6 +132,10 @@ class LogisticProblem:
         g = point.gradient[: self.p]
         return float(g @ g) / (2 * self.l2)
 
+    def separated(self, point):
+        """Whether every sample lies on its own side, which without l2 proves F unbounded."""
+        return bool(self.xp.all((self.y * point.z > 0) | (self.s == 0)))
+
 
 def newton(problem, v, tol, measure):
     """Inexact Newton steps with an exact line search; `measure(point)` is the stopping error.
@@ -146,18 +153,21 @@ def newton(problem, v, tol, measure):
     point = problem.point(v)
     yield _iterate(problem, point, measure, 0.0, 0)
     first = float(problem.xp.linalg.vector_norm(point.gradient))
+    least, idle, settled = math.inf, 0, False
     while True:
         norm = float(problem.xp.linalg.vector_norm(point.gradient))
         error = measure(point)
-        if norm == 0.0 or error == 0.0:
+        least, idle = (error, 0) if error < 0.5 * least else (least, idle + 1)
+        if norm == 0.0 or (idle > _IDLE and settled):
             return _status.STALLED, ""
         power = 0.5 if problem.l2 > 0 else 1.0  # the gap is quadratic in the gradient
-        wanted = _TIGHT * (tol / error) ** power
+        wanted = _TIGHT * (tol / error) ** power if error > 0 else 0.0
         rtol = max(min(_LOOSE, math.sqrt(norm / first)), min(wanted, _LOOSE), 1e-12)
         step, along, inner = systems.solve(point, rtol)
         new, length = _line_search(problem, point, step, along)
         if new is None:
             return _status.STALLED, ""
+        settled = new.fun >= point.fun - _SLACK * abs(point.fun)
         point = new
         yield _iterate(problem, point, measure, length, inner)
 
@@ -238,7 +248,7 @@ def _line_search(problem, point, step, along):
         return None, 0.0
     linear, square = float(xp.sum(penalty * point.v * step)), float(xp.sum(penalty * step * step))
     ridge = 0.5 * float(xp.sum(penalty * point.v * point.v))
-    slack = 4e-16 * abs(point.fun)
+    slack = _SLACK * abs(point.fun)
     low, high, t, best = 0.0, math.inf, 1.0, None
     for _ in range(_SEARCHES):
         z = point.z + t * along
