@@ -7,7 +7,6 @@ rounds look at a set of candidates only: a pass over all columns finds them.
 
 import math
 from collections.abc import Generator
-from typing import Any
 
 from refopt import _status
 from refopt._driver import Iterate
@@ -28,7 +27,7 @@ def greedy_blocks(
 ) -> Generator[Iterate, None, tuple[int, str]]:
     """Iterates whose ``x`` is (index, w, r, slopes), one per pass over the data."""
     xp, scale, signs = problem.xp, problem.scale, None
-    bound, least_gap, waited = -math.inf, math.inf, 0
+    bound, least_gap, waited = 0.0, math.inf, 0  # F is never negative
     r = problem.residual(block.index, block.w) if block.size else problem.y
     slopes = problem.all_slopes(r) if block.size else problem.slopes
     first_error = problem.optimality(xp.arange(0), xp.zeros(0), problem.slopes)

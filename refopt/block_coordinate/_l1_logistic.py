@@ -68,7 +68,7 @@ def l1_logistic(
     fit_intercept : bool, optional
         Fit an unpenalised b, else b = 0.
     x0 : array_like, shape (p,), optional
-        Coefficients to start at, zero by default.
+        Coefficients to start at if they are better than zero, the default.
     tol : float, optional
         See above. With float32 input at least 1e-6.
     maxiter : int, optional
@@ -132,7 +132,7 @@ def l1_logistic(
     >>> X = [[2.0, 0.1], [1.0, -0.2], [-1.0, 0.3], [-2.0, 0.2]]
     >>> res = refopt.l1_logistic(X, [1, 0, 1, 0], lam=0.5)
     >>> res.x.round(4), res.success
-    (array([0.1936, 0.    ]), True)
+    (array([0.2023, 0.    ]), True)
     """
     lam = _validate.nonnegative(lam, "lam")
     if lam == 0:

@@ -83,7 +83,7 @@ def lasso(
     fit_intercept : bool, optional
         Fit an unpenalised b, else b = 0.
     x0 : array_like, shape (p,), optional
-        Where to start, zero by default.
+        Where to start if that is better than zero, the default.
     tol : float, optional
         See above. With float32 input at least 1e-6.
     maxiter : int, optional
@@ -153,7 +153,7 @@ def lasso(
     )
     problem.set_penalty(_validate.nonnegative(lam, "lam"))
     options = run_options(tol, maxiter, callback, disp, time_limit, design)
-    block = Block(problem, _start(problem, x0))
+    block = _first_block(problem, x0)
     return _solve(problem, block, design, sums, options, history)
 
 
@@ -373,12 +373,15 @@ def vector(xp, value, name, size):
     return _validate.all_finite(xp, xp.astype(value, xp.float64, copy=False), name)
 
 
-def _start(problem, x0):
+def _first_block(problem, x0):
+    """The nonzeros of x0 where that is better than zero."""
     if x0 is None:
-        return None
+        return Block(problem)
     xp = problem.xp
     x0 = vector(xp, x0, "x0", problem.design.shape[1])
-    return xp.maximum(x0, xp.zeros_like(x0)) if problem.positive else x0
+    block = Block(problem, xp.maximum(x0, xp.zeros_like(x0)) if problem.positive else x0)
+    value = problem.value(block.index, block.w, problem.residual(block.index, block.w))
+    return block if value <= problem.at_zero else Block(problem)
 
 
 def _penalties(problem, lams, n_lams, eps):

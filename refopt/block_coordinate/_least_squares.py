@@ -119,7 +119,7 @@ class LeastSquaresL1:
         size = slopes if self.positive else xp.abs(slopes)
         if self.l2 > 0:
             excess = xp.maximum(size - self.penalty, xp.zeros_like(size))
-            return along - 0.5 * square - float(excess @ excess) / (2 * self.l2)
+            return along - 0.5 * square - half_square(xp, excess, self.l2)
         if square == 0:
             return 0.0
         if self.unpenalised.shape[0]:
@@ -145,6 +145,14 @@ class LeastSquaresL1:
         at_zero = (h if self.positive else xp.abs(h)) - self.penalty
         error = xp.where(w != 0, xp.abs(h - self.penalty * xp.sign(w)), at_zero)
         return max(0.0, float(xp.max(error)))
+
+
+def half_square(xp: Any, v: Any, l2: float) -> float:
+    """||v||^2 / (2 l2), for entries of any size."""
+    largest = float(xp.max(v)) if v.shape[0] else 0.0
+    if largest == 0:
+        return 0.0
+    return 0.5 * largest * (largest / l2) * float((v / largest) @ (v / largest))
 
 
 @dataclass

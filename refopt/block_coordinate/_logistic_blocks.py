@@ -10,6 +10,7 @@ from typing import Any
 from refopt import _status
 from refopt._driver import Iterate
 from refopt.block_coordinate._indices import largest, spread
+from refopt.block_coordinate._least_squares import half_square
 from refopt.losses import entropy
 
 _LEAST = 32  # coordinates that a block gains at once, or as many as there are nonzeros
@@ -54,10 +55,14 @@ class LogisticL1:
         self.at_zero = self.loss
         self.first = self.slopes()
         if x0 is not None:
+            at_zero = self.z, self.b
             self.w, self.b = x0, 0.0
             self.z = design.times(x0)
             self.evaluate()
             self.centre()
+            if not self.value() <= self.at_zero:  # far away curvatures vanish
+                self.w, self.z, self.b = xp.zeros_like(x0), at_zero[0], at_zero[1]
+                self.evaluate()
         self._block = (None, None)
 
     def evaluate(self) -> None:
@@ -104,7 +109,7 @@ class LogisticL1:
         size, shrink, cost = xp.abs(slopes), 1.0, 0.0
         if self.l2 > 0:
             excess = xp.maximum(size - self.penalty, xp.zeros_like(size))
-            cost = float(excess @ excess) / (2 * self.l2)
+            cost = half_square(xp, excess, self.l2)
         elif size.shape[0]:
             if self.unpenalised.shape[0]:
                 free = float(xp.max(xp.take(size, self.unpenalised)))
@@ -197,7 +202,7 @@ def logistic_blocks(problem: LogisticL1, tol: float) -> Generator[Iterate, None,
     """Iterates whose ``x`` is (w, b), one per pass over the data."""
     xp, p = problem.xp, problem.w.shape[0]
     everything = xp.arange(p)
-    bound, least, waited = -math.inf, math.inf, 0
+    bound, least, waited = 0.0, math.inf, 0  # F is never negative
     signs = xp.sign(problem.w)
     size = 0
     slopes = problem.first if problem.gradients == 1 and not bool(xp.any(problem.w != 0)) else None

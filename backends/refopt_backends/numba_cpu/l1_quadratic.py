@@ -14,6 +14,7 @@ from refopt_backends.reference import l1_quadratic as reference
 _ROUNDS = 300
 _BLOCK = 48  # columns per step of the blocked factorisation: what stays in the first-level cache
 _DEPENDENT = 1e-10  # a pivot below this part of its diagonal entry: a dependent column
+_NOISE = 1e-13  # sums below this part of their terms' sizes are rounding
 _SLACK = 0.2  # how far the sweeps on the chosen coordinates go before the choice is renewed
 _NEWTON_TRIES = 4
 
@@ -234,7 +235,9 @@ def _sweep(A, w, h, penalty, positive):
     moved, changes = 0.0, 0
     for j in range(w.size):
         curvature = A[j, j]
-        if curvature <= 0.0:
+        if curvature <= 0.0:  # a zero column
+            changes += w[j] != 0.0
+            w[j] = 0.0
             continue
         z, old, new = w[j] * curvature + h[j], w[j], 0.0
         if z > penalty[j]:
@@ -259,6 +262,8 @@ def _column_sweep(values, rows, starts, index, norms, l2, penalty, w, r, positiv
     for a in range(index.size):
         j = index[a]
         if norms[j] <= 0.0:
+            changes += w[j] != 0.0
+            w[j] = 0.0
             continue
         z, old, new = w[j] * (norms[j] - l2), w[j], 0.0
         for t in range(starts[j], starts[j + 1]):
@@ -355,7 +360,7 @@ def _newton(A, w, h, penalty):
         dependent = _cholesky(L, skipped)
         zeros = 0
         if dependent > 0:
-            zeros = _leave_dependent(H, L, skipped, x, slope, sign)
+            zeros = _leave_dependent(H, L, skipped, x, slope, sign, penalty[free])
         if zeros == 0:
             zeros = _newton_path(H, L, skipped, x, slope, sign)
             if zeros == 0:  # a full step: once more, against rounding
@@ -383,9 +388,11 @@ def _newton_path(H, L, skipped, x, slope, sign):
 
 
 @jit(fastmath=FAST)
-def _leave_dependent(H, L, skipped, x, slope, sign):
+def _leave_dependent(H, L, skipped, x, slope, sign, weight):
     """Along v with H v = 0 only the penalty changes: down to the first zero, one column less."""
     m, zeros = x.size, 0
+    if np.max(weight) == 0.0:
+        return 0
     for a in range(m):
         if skipped[a] and x[a] != 0.0:
             v = np.empty(m)
@@ -420,12 +427,16 @@ def _bent_path(H, x, slope, d, sign):
             stop[a] = -x[a] / v
     t, zeros = 0.0, 0
     while True:
-        descent, curvature = 0.0, 0.0
+        descent, curvature, least, flat = 0.0, 0.0, 0.0, 0.0
         for a in range(m):
             descent += slope[a] * d[a]
             curvature += Hd[a] * d[a]
-        if descent <= 0.0:
+            least += abs(slope[a] * d[a])
+            flat += H[a, a] * d[a] * d[a]
+        if descent <= _NOISE * least:
             break
+        if curvature <= _NOISE * flat:
+            curvature = 0.0
         b = np.argmin(stop)
         bounded = stop[b] < np.inf
         if curvature <= 0.0 and not bounded:

@@ -5,12 +5,9 @@ X is a design matrix: an object with ``shape``, ``take(index)``, ``times(w)`` an
 matrix, or ``matrix``, the compressed columns of a sparse one.
 """
 
-import math
-
 from refopt_backends._home import namespace_of
 
 _ROUNDS = 1000
-_EPS = 2.220446049250313e-16
 
 
 def column_dots(X, index, r):
@@ -33,19 +30,21 @@ def l1_quadratic(G, q, penalty, w, tol, positive):
     xp = namespace_of(q)
     # diag(D) >= G by diagonal dominance.
     D = xp.sum(xp.abs(G), axis=1)
-    D = xp.where(D > 0, D, xp.ones_like(D))
+    curved = D > 0
+    D = xp.where(curved, D, xp.ones_like(D))
     tol = max(tol, 4e-15 * float(xp.max(xp.abs(q)))) if q.shape[0] else tol
     factored, quiet = 0, 0
     for _ in range(_ROUNDS):
         h = q - G @ w
         if _violation(xp, w, h, penalty, positive) <= tol:
             break
-        new = _shrink(xp, w + h / D, penalty / D, positive)
+        # A zero column has no use for its coefficient.
+        new = xp.where(curved, _shrink(xp, w + h / D, penalty / D, positive), xp.zeros_like(w))
         quiet = quiet + 1 if bool(xp.all(xp.sign(new) == xp.sign(w))) else 0
         w = new
         if quiet >= 1:
-            w = _newton(xp, G, q, penalty, w)
-            factored += 1
+            w, more = _newton(xp, G, q, penalty, w)
+            factored += more
     return w, factored
 
 
@@ -66,32 +65,45 @@ def _violation(xp, w, h, penalty, positive):
 
 
 def _newton(xp, G, q, penalty, w):
-    """A Newton step on the nonzeros, those that would change sign set to zero if that descends."""
-    free = xp.nonzero(w)[0]
-    if free.shape[0] == 0:
-        return w
+    """Newton steps on the nonzeros, those that would change sign set to zero as far as it descends.
+
+    Returns the point and the number of factorisations.
+    """
+    factored = 0
+    while factored <= w.shape[0]:
+        free = xp.nonzero(w)[0]
+        if free.shape[0] == 0:
+            break
+        x, full = _step(xp, G, q, penalty, w, free)
+        factored += 1
+        place = xp.searchsorted(free, xp.arange(w.shape[0]))
+        place = xp.where(place < free.shape[0], place, xp.zeros_like(place))
+        w = xp.where(w != 0, xp.take(x, place), xp.zeros_like(w))
+        if full:
+            break
+    return w, factored
+
+
+def _step(xp, G, q, penalty, w, free):
     H = xp.take(xp.take(G, free, axis=0), free, axis=1)
-    x = xp.take(w, free, axis=0)
-    sign, weight = xp.sign(x), xp.take(penalty, free, axis=0)
-    target = xp.take(q, free, axis=0) - weight * sign
+    x = xp.take(w, free)
+    sign, weight = xp.sign(x), xp.take(penalty, free)
+    target = xp.take(q, free) - weight * sign
     # A dependent column makes H singular: the least shift that Cholesky needs.
-    shift = 1e-14 * float(xp.max(xp.abs(H)))
+    shifted = H + 1e-14 * float(xp.max(xp.abs(H))) * x.shape[0] * xp.eye(x.shape[0])
     step = xp.zeros_like(x)
     for _ in range(2):
-        slope = target - H @ (x + step)
-        step = step + xp.linalg.solve(H + shift * xp.eye(x.shape[0]), slope)
-
-    def value(z):
-        return float(0.5 * (z @ (H @ z)) - target @ z)
-
-    t, start = 1.0, value(x)
-    while t > 1e-3:
-        trial = x + t * step
-        trial = xp.where(trial * sign > 0, trial, xp.zeros_like(trial))
-        if math.isfinite(value(trial)) and value(trial) <= start + 4 * _EPS * abs(start):
-            x = trial
-            break
-        t *= 0.5
-    full = xp.zeros_like(w)
-    full[free] = x
-    return full
+        step = step + xp.linalg.solve(shifted, target - H @ (x + step))
+    trial = x + step
+    across = trial * sign <= 0
+    if not bool(xp.any(across)):
+        return trial, True
+    bent = xp.where(across, xp.zeros_like(x), trial)
+    change = bent - x
+    # F falls by slope'd - d'Hd/2 along a change d.
+    if float(change @ (target - H @ x)) > 0.5 * float(change @ (H @ change)):
+        return bent, False
+    # As far as the first zero F falls in any case.
+    ratio = xp.where(across, -x / xp.where(across, step, xp.ones_like(x)), xp.inf)
+    t = float(xp.min(ratio))
+    return xp.where(ratio <= t, xp.zeros_like(x), x + t * step), False
