@@ -407,8 +407,44 @@ def _leave_dependent(H, L, skipped, x, slope, sign, weight):
                 along += slope[b] * v[b]
             if along < 0.0:
                 v = -v
-            zeros += _bent_path(H, x, slope, v, sign)
+            zeros += _first_zero(H, x, slope, v)
     return zeros
+
+
+@jit(fastmath=FAST)
+def _first_zero(H, x, slope, d):
+    """Along d while it descends, to the first zero at most. Zeros met, 0 or 1.
+
+    Without a zero ahead the descent can be rounding only, and would lead far off.
+    """
+    m, first, t = x.size, -1, np.inf
+    for a in range(m):
+        if x[a] * d[a] < 0.0 and -x[a] / d[a] < t:
+            first, t = a, -x[a] / d[a]
+    if first < 0:
+        return 0
+    Hd = np.zeros(m)
+    descent, curvature = 0.0, 0.0
+    for a in range(m):
+        v = d[a]
+        if v != 0.0:
+            row = H[a]
+            for b in range(m):
+                Hd[b] += v * row[b]
+    for a in range(m):
+        descent += slope[a] * d[a]
+        curvature += Hd[a] * d[a]
+    if descent <= 0.0:
+        return 0
+    if descent < t * curvature:
+        first, t = -1, descent / curvature
+    for a in range(m):
+        x[a] += t * d[a]
+        slope[a] -= t * Hd[a]
+    if first < 0:
+        return 0
+    x[first] = 0.0
+    return 1
 
 
 @jit(fastmath=FAST)
