@@ -25,6 +25,7 @@ _HOMES = {
             "logistic",
             "nnls",
             "red_black_partition",
+            "softmax",
             "svm_dual",
         ),
         "refopt.transport": (

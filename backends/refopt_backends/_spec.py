@@ -227,6 +227,19 @@ _LOGISTIC_ROWS = (
         "(A' diag(d) A + diag(penalty)) v = rhs by preconditioned conjugate gradients until the "
         "residual's norm fell by rtol, and z = A v.",
     ),
+    Kernel(
+        "softmax_terms",
+        "logistic_rows",
+        "Z (n, K), codes (n,), s (n,) -> value, slope (n, K), P (n, K)",
+        "sum_i s_i (log sum_k exp(z_ik) - z_ic), c = codes_i, its derivative in Z and the class "
+        "probabilities.",
+    ),
+    Kernel(
+        "softmax_product",
+        "logistic_rows",
+        "X (n, p), P (n, K), s (n,), penalty (m, 1), V (m, K) -> U (m, K), Z (n, K)",
+        "The Hessian A' s (diag(P) - P P') A + penalty times V, and Z = A V.",
+    ),
 )
 
 # The rows of Z are the columns of the design matrix handed over, see reference/box_quadratic.py.

@@ -13,6 +13,7 @@ from ._label_propagation import label_propagation
 from ._lasso import elastic_net, lasso, lasso_path
 from ._smooth_logistic import logistic
 from ._nnls import nnls
+from ._softmax import softmax
 from ._svm import svm_dual
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "logistic",
     "red_black_partition",
     "nnls",
+    "softmax",
     "svm_dual",
 ]

@@ -48,13 +48,22 @@ class Point:
     gradient: Any
 
 
+def null_loss(masses, intercept):
+    """The loss without coefficients: of equal odds, or of the classes' own with an intercept."""
+    masses = [float(m) for m in masses]
+    total = sum(masses)
+    if not intercept:
+        return math.log(len(masses)) * total
+    return -sum(m * math.log(m / total) for m in masses if m > 0)
+
+
 class LogisticProblem:
     """F, its derivatives and its duality gap.
 
     Attributes
     ----------
     at_zero : float
-        F(0), what gaps are relative to.
+        F at zero coefficients, what gaps are relative to.
     penalty : array, shape (p,) or (p + 1,)
         l2 for every coefficient and 0 for the intercept.
     """
@@ -62,8 +71,8 @@ class LogisticProblem:
     def __init__(self, xp, kernels, design, y, s, l2, intercept):
         self.xp, self.kernels, self.design = xp, kernels, design
         self.y, self.s, self.l2, self.intercept = y, s, l2, intercept
-        self.at_zero = math.log(2) * float(xp.sum(s))
         self.mass = float(xp.sum(s))
+        self.at_zero = null_loss([xp.sum(s * (y > 0)), xp.sum(s * (y < 0))], intercept)
         self.p = design.shape[1]
         self.penalty = xp.full((self.p,), float(l2))
         if intercept:
@@ -123,14 +132,22 @@ class LogisticProblem:
         return float(self.xp.max(self.xp.abs(point.gradient))) if point.v.shape[0] else 0.0
 
     def gap(self, point):
-        """F(v) - D, which for theta = -slope is ||grad_w F||^2 / (2 l2); None without l2.
+        """Relative F(v) - D, which for theta = -slope is ||grad_w F||^2 / (2 l2); None without l2.
 
         By Fenchel-Young the losses and their conjugates leave -theta'X w only.
         """
         if self.l2 == 0:
             return None
         g = point.gradient[: self.p]
-        return float(g @ g) / (2 * self.l2)
+        return float(g @ g) / (2 * self.l2) / self.at_zero
+
+    def bend(self, terms, along):
+        """Second derivative of the loss along a direction."""
+        return float(self.xp.sum(terms[2] * along * along))
+
+    def systems(self):
+        """What solves its linear systems."""
+        return Systems(self)
 
     def separated(self, point):
         """Whether every sample lies on its own side, which without l2 proves F unbounded."""
@@ -149,7 +166,7 @@ def newton(problem, v, tol, measure):
         What the linear systems need not be solved beyond.
     measure : callable
     """
-    systems = Systems(problem)
+    systems = problem.systems()
     point = problem.point(v)
     yield _iterate(problem, point, measure, 0.0, 0)
     first = float(problem.xp.linalg.vector_norm(point.gradient))
@@ -186,18 +203,17 @@ class Systems:
 
     def __init__(self, problem):
         self.problem = problem
-        n, p = problem.design.shape
-        self.product_cost = 2.0 * problem.design.entries + 8.0 * n
-        self.matrix_cost = math.inf
-        if p <= _LARGEST_MATRIX:
-            self.matrix_cost = _gram_cost(problem) + p**3 / _MATRIX_RATE
+        self.product_cost = 2.0 * problem.design.entries + 8.0 * problem.design.shape[0]
+        self.matrix_cost = matrix_cost(problem)
         self.inverse, self.spent = None, 0.0
 
     def solve(self, point, rtol):
         problem = self.problem
         xp, kernels, design = problem.xp, problem.kernels, problem.design
         if self.spent >= self.matrix_cost:
-            self.inverse, self.spent = self._inverse(point), 0.0
+            H = bordered_gram(problem, point.curvature)
+            self.inverse, self.spent = kernels.positive_inverse(H), 0.0
+            problem.effort.factors += 1
         preconditioner = self.inverse
         if preconditioner is None:
             diagonal = kernels.hessian_diagonal(design, point.curvature, problem.penalty)
@@ -210,31 +226,33 @@ class Systems:
         self.spent += inner * self.product_cost
         return step, along, inner
 
-    def _inverse(self, point):
-        problem = self.problem
-        xp, d, p = problem.xp, point.curvature, problem.p
-        H = problem.kernels.weighted_gram(problem.design, d)
-        if problem.intercept:
-            border = xp.reshape(problem.design.transposed_times(d), (p, 1))
-            corner = xp.reshape(xp.sum(d), (1, 1))
-            H = xp.concat(
-                [xp.concat([H, border], axis=1), xp.concat([border.T, corner], axis=1)], axis=0
-            )
-        diagonal = xp.linalg.diagonal(H) + problem.penalty
-        ridge = _RIDGE * float(xp.max(diagonal)) + 1e-300
-        problem.effort.factors += 1
-        shift = (problem.penalty + ridge)[:, None] * xp.eye(H.shape[0])
-        return problem.kernels.positive_inverse(H + shift)
+
+def bordered_gram(problem, d):
+    """A' diag(d) A + penalty, shifted by what rounding may make of it."""
+    xp, p = problem.xp, problem.p
+    H = problem.kernels.weighted_gram(problem.design, d)
+    if problem.intercept:
+        border = xp.reshape(problem.design.transposed_times(d), (p, 1))
+        corner = xp.reshape(xp.sum(d), (1, 1))
+        H = xp.concat(
+            [xp.concat([H, border], axis=1), xp.concat([border.T, corner], axis=1)], axis=0
+        )
+    penalty = xp.reshape(problem.penalty, (-1,))
+    ridge = _RIDGE * float(xp.max(xp.linalg.diagonal(H) + penalty)) + 1e-300
+    return H + (penalty + ridge)[:, None] * xp.eye(H.shape[0])
 
 
-def _gram_cost(problem):
-    """Of X' diag(d) X, in the units of a pass over X."""
+def matrix_cost(problem):
+    """Of one such matrix and its inverse, in entries of X read; infinite if it is too large."""
     n, p = problem.design.shape
+    if not 0 < p <= _LARGEST_MATRIX:
+        return math.inf
+    inverse = p**3 / _MATRIX_RATE
     if not hasattr(problem.design, "by_rows"):
-        return n * p * p / _MATRIX_RATE
+        return n * p * p / _MATRIX_RATE + inverse
     starts = problem.design.by_rows[2]
     lengths = problem.xp.astype(starts[1:] - starts[:-1], problem.xp.float64)
-    return float(problem.xp.sum(lengths * lengths))
+    return float(problem.xp.sum(lengths * lengths)) + inverse
 
 
 def _line_search(problem, point, step, along):
@@ -243,7 +261,7 @@ def _line_search(problem, point, step, along):
     Newton's method in one variable from the full step, inside a bracket.
     """
     xp, penalty = problem.xp, problem.penalty
-    start_slope = float(point.gradient @ step)
+    start_slope = float(xp.sum(point.gradient * step))
     if not start_slope < 0:
         return None, 0.0
     linear, square = float(xp.sum(penalty * point.v * step)), float(xp.sum(penalty * step * step))
@@ -254,8 +272,8 @@ def _line_search(problem, point, step, along):
         z = point.z + t * along
         terms = problem.terms(z)
         fun = terms[0] + ridge + t * linear + 0.5 * t * t * square
-        slope = float(terms[1] @ along) + linear + t * square
-        bend = float(xp.sum(terms[2] * along * along)) + square
+        slope = float(xp.sum(terms[1] * along)) + linear + t * square
+        bend = problem.bend(terms, along) + square
         if math.isfinite(fun) and fun <= point.fun + _ARMIJO * t * start_slope + slack:
             best = (t, z, terms)
             if abs(slope) <= -_CURVATURE * start_slope:

@@ -10,8 +10,8 @@ from refopt.block_coordinate._design import take_in
 from refopt.block_coordinate._logistic_newton import LogisticProblem, newton
 from refopt.block_coordinate._result import build
 
-_SMALL = 2**14  # entries of X below which compiled kernels are not chosen by themselves
-_SAFETY = 0.9  # room for rounding between the error met on the way and the recomputed one
+SMALL = 2**14  # entries of X below which compiled kernels are not chosen by themselves
+SAFETY = 0.9  # room for rounding between the error met on the way and the recomputed one
 _LEAST_SINGLE = 1e-6  # tolerance that answers in float32 can meet
 _SEPARABLE = "The classes are separated by a plane: without a penalty there is no minimiser."
 
@@ -44,11 +44,12 @@ def logistic(
     Stops when the duality gap is small,
 
     .. math:: F(w, b) - D(\theta) = \frac{\|\nabla_w F\|^2}{2\,\mathrm{l2}}
-        \le \mathrm{tol} \cdot F(0),
+        \le \mathrm{tol} \cdot F_0,
         \qquad D(\theta) = -\sum_i s_i h(q_i) - \frac{\|X^T \theta\|^2}{2\,\mathrm{l2}},
 
     with :math:`q_i = 1/(1 + \exp(y_i z_i))`, :math:`\theta = s y q`,
-    :math:`h(q) = q\log q + (1-q)\log(1-q)`, and with ``l2 = 0`` when
+    :math:`h(q) = q\log q + (1-q)\log(1-q)` and :math:`F_0` the least F with w = 0,
+    and with ``l2 = 0`` when
     :math:`\|\nabla F\|_\infty \le \mathrm{tol} \cdot \max(1, \|\nabla F(x_0)\|_\infty)`.
 
     Parameters
@@ -87,7 +88,7 @@ def logistic(
         ``x`` (w), ``intercept``, ``classes`` (in the order of -1, 1), ``fun``,
         ``success``, ``status``, ``message``, ``nit``, ``nfev`` (evaluations of
         the loss), ``njev`` (gradients), ``nbev`` (products with the Hessian),
-        ``nchol`` (factorisations), ``gap`` (relative to F(0); None without l2),
+        ``nchol`` (factorisations), ``gap`` (relative to F_0; None without l2),
         ``kkt`` (largest entry of the gradient), ``active`` (w != 0),
         ``nit_active`` (0), ``history`` (time, fun, gap or kkt_relative, kkt, step, ncg),
         ``backend``. ``status``: 0 converged, 1 maxiter, 2 stopped by the
@@ -132,14 +133,19 @@ def logistic(
     tol = _validate.nonnegative(tol, "tol")
     maxiter = _validate.count(maxiter, "maxiter")
     disp = _validate.display(disp)
+    if time_limit is not None:
+        time_limit = _validate.nonnegative(time_limit, "time_limit")
     fit_intercept = bool(fit_intercept)
     if not hasattr(X, "nnz"):
         X = _validate.as_array(X, "X")
     y = _validate.as_array(y, "y")
-    small = (X.nnz if hasattr(X, "nnz") else X.size) < _SMALL
+    if sample_weight is not None:
+        sample_weight = _validate.as_array(sample_weight, "sample_weight")
+    if x0 is not None:
+        x0 = _validate.as_array(x0, "x0")
     xp, kernels, design = take_in(
-        X, _numbers(y), sample_weight if hasattr(sample_weight, "dtype") else None,
-        backend=backend, small=small, names=("X", "y", "sample_weight"),
+        X, _numbers(y), sample_weight, x0, backend=backend, small=X.size < SMALL,
+        names=("X", "y", "sample_weight", "x0"),
     )  # fmt: skip
     n, p = design.shape
     y, classes = signs(xp, y, n)
@@ -169,7 +175,7 @@ def starting_point(xp, x0, shape):
     """x0 in float64, zeros by default."""
     if x0 is None:
         return xp.zeros(shape)
-    x0 = _validate.real_array(xp, _validate.as_array(x0, "x0"), "x0", len(shape))
+    x0 = _validate.real_array(xp, x0, "x0", len(shape))
     if tuple(x0.shape) != shape:
         raise ValueError(f"x0 must have shape {shape}, got {tuple(x0.shape)}")
     return xp.astype(_validate.all_finite(xp, x0, "x0"), xp.float64, copy=False)
@@ -191,7 +197,7 @@ def _solved(problem, v, classes, tol, history, limits):
         nonlocal first
         kkt = problem.kkt(point)
         first = max(1.0, kkt) if first is None else first
-        return problem.gap(point) / problem.at_zero if problem.l2 else kkt / first
+        return problem.gap(point) if problem.l2 else kkt / first
 
     def view(iterate, nit):
         w = xp.asarray(iterate.x[:p], copy=True)
@@ -203,8 +209,8 @@ def _solved(problem, v, classes, tol, history, limits):
 
     name = "gap" if problem.l2 else "kkt_relative"
     outcome = _driver.run(
-        newton(problem, v, _SAFETY * tol, measure),
-        tol=_SAFETY * tol, view=view, measure=name, **limits,
+        newton(problem, v, SAFETY * tol, measure),
+        tol=SAFETY * tol, view=view, measure=name, **limits,
     )  # fmt: skip
     effort = dataclasses.replace(problem.effort)
     x = xp.astype(outcome.best.x, problem.design.dtype)

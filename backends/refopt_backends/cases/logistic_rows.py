@@ -54,9 +54,16 @@ def cases(xp, rng):
         s = xp.asarray(rng.integers(0, 3, n).astype(float))
         d = xp.asarray(0.25 * rng.random(n))
         yield Case("logistic_terms", lambda k, a=(z, y, s): a)
-        H = X.T @ X + np.eye(p)
-        yield Case("positive_inverse", lambda k, H=xp.asarray(H): (H,), None, 1e-9)
-        yield Case("positive_inverse", lambda k, H=xp.asarray(H - 1e3 * np.eye(p)): (H,))
+        H, indefinite = xp.asarray(X.T @ X + np.eye(p)), xp.asarray(X.T @ X - 9e3 * np.eye(p))
+        yield Case("positive_inverse", lambda k, H=H: (H,), None, 1e-9)
+        yield Case("positive_inverse", lambda k, H=indefinite: (H,))
+        K = 3
+        Z, codes = 9 * rng.standard_normal((n, K)), xp.asarray(rng.integers(0, K, n))
+        Z[1] += 1e3
+        Z[2, 0] = -2e3
+        E = np.exp(Z - Z.max(axis=1, keepdims=True))
+        Z, P = xp.asarray(Z), xp.asarray(E / E.sum(axis=1, keepdims=True))
+        yield Case("softmax_terms", lambda k, a=(Z, codes, s): a)
         for A in matrices:
             yield Case("weighted_gram", lambda k, A=A, d=d: (A, d))
             for size in (p, p + 1):
@@ -65,6 +72,9 @@ def cases(xp, rng):
                 scale = xp.asarray(0.5 + rng.random(size))
                 inverse = xp.asarray(np.eye(size) + 0.1 / size)
                 args = (A, d, penalty)
+                V = xp.asarray(rng.standard_normal((size, K)))
+                multinomial = (A, P, s, penalty[:, None], V)
+                yield Case("softmax_product", lambda k, a=multinomial: a)
                 yield Case("hessian_product", lambda k, a=(*args, v): a)
                 yield Case("hessian_diagonal", lambda k, a=args: a)
                 for near in (scale, inverse):

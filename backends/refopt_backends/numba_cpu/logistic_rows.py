@@ -202,3 +202,81 @@ def hessian_cg(X, d, penalty, rhs, preconditioner, rtol, maxiter):
     else:
         inverse, scale = np.empty((0, 0)), preconditioner
     return _cg(*_rows(X), d, penalty, rhs, inverse, scale, X.shape[1], float(rtol), maxiter)
+
+
+@jit(fastmath=NO_NAN)
+def _exp_all(t):
+    for j in range(t.size):
+        t[j] = exp(t[j])
+
+
+@jit
+def _softmax(Z, codes, s, slope, P):
+    n, K = Z.shape
+    total = 0.0
+    for i in range(n):
+        top = Z[i, 0]
+        for k in range(1, K):
+            top = max(top, Z[i, k])
+        for k in range(K):
+            P[i, k] = Z[i, k] - top
+    _exp_all(P.reshape(n * K))
+    for i in range(n):
+        row = 0.0
+        top = Z[i, 0]
+        for k in range(K):
+            row += P[i, k]
+            top = max(top, Z[i, k])
+        inverse, weight = 1.0 / row, s[i]
+        for k in range(K):
+            P[i, k] *= inverse
+            slope[i, k] = weight * P[i, k]
+        slope[i, codes[i]] -= weight
+        total += weight * (np.log(row) - (Z[i, codes[i]] - top))
+    return total
+
+
+def softmax_terms(Z, codes, s):
+    Z = np.ascontiguousarray(Z)
+    slope, P = np.empty_like(Z), np.empty_like(Z)
+    return _softmax(Z, codes, s, slope, P), slope, P
+
+
+@jit(fastmath=FAST)
+def _softmax_rows(values, columns, starts, P, s, penalty, V, p, Z, out):
+    K = V.shape[1]
+    total = np.zeros(K)
+    for j in range(V.shape[0]):
+        for k in range(K):
+            out[j, k] = penalty[j, 0] * V[j, k]
+    for i in range(s.size):
+        x, at = values[starts[i] : starts[i + 1]], columns[starts[i] : starts[i + 1]]
+        z, row = Z[i], P[i]
+        for k in range(K):
+            z[k] = V[p, k] if V.shape[0] > p else 0.0
+        for a in range(x.size):
+            v, t = V[at[a]], x[a]
+            for k in range(K):
+                z[k] += t * v[k]
+        mean = 0.0
+        for k in range(K):
+            mean += row[k] * z[k]
+        for k in range(K):
+            total[k] = s[i] * row[k] * (z[k] - mean)
+        for a in range(x.size):
+            u, t = out[at[a]], x[a]
+            for k in range(K):
+                u[k] += t * total[k]
+        if V.shape[0] > p:
+            u = out[p]
+            for k in range(K):
+                u[k] += total[k]
+
+
+def softmax_product(X, P, s, penalty, V):
+    if not hasattr(X, "by_rows"):
+        return reference.softmax_product(X, P, s, penalty, V)
+    V = np.ascontiguousarray(V)
+    Z, out = np.empty_like(P), np.empty_like(V)
+    _softmax_rows(*_rows(X), P, s, penalty, V, X.shape[1], Z, out)
+    return out, Z

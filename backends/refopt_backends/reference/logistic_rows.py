@@ -1,8 +1,9 @@
 """Kernels of smooth logistic problems, in words of the Array-API standard.
 
 A matrix X is any object with ``shape``, ``times``, ``transposed_times``,
-``gram(weights)`` and ``weighted_squares(weights)``; compiled backends also read ``by_rows`` of a sparse one,
-its compressed rows, and ``columns`` of a dense one, its transpose.
+``gram(weights)`` and ``weighted_squares(weights)``; compiled backends also read
+``by_rows`` of a sparse one, its compressed rows, and ``columns`` of a dense
+one, its transpose.
 """
 
 from refopt_backends._home import namespace_of
@@ -83,3 +84,33 @@ def hessian_cg(X, d, penalty, rhs, preconditioner, rtol, maxiter):
         alpha = rho / curvature
         v, z, r = v + alpha * direction, z + alpha * along, r - alpha * image
     return v, z, maxiter
+
+
+def softmax_terms(Z, codes, s):
+    """Sum of s (log sum_k exp(z_k) - z_c), its derivative in Z, and the probabilities."""
+    xp = namespace_of(Z)
+    shifted = Z - xp.max(Z, axis=1, keepdims=True)
+    E = xp.exp(shifted)
+    total = xp.sum(E, axis=1, keepdims=True)
+    classes = xp.arange(Z.shape[1])
+    Y = xp.astype(codes[:, None] == classes[None, :], Z.dtype)
+    loss = xp.log(total[:, 0]) - xp.sum(Y * shifted, axis=1)
+    P = E / total
+    return float(xp.sum(s * loss)), s[:, None] * (P - Y), P
+
+
+def softmax_product(X, P, s, penalty, V):
+    """The Hessian of sum_i s_i l(z_i) + penalty/2 V^2 times V, and Z = A V.
+
+    A row's Hessian is s (diag(P) - P P'); A = X or, if V has one row more, [X 1].
+    """
+    xp = namespace_of(V)
+    p = X.shape[1]
+    Z = X.times(V[:p, :])
+    if V.shape[0] > p:
+        Z = Z + V[p:, :]
+    R = s[:, None] * P * (Z - xp.sum(P * Z, axis=1, keepdims=True))
+    out = X.transposed_times(R)
+    if V.shape[0] > p:
+        out = xp.concat([out, xp.sum(R, axis=0, keepdims=True)], axis=0)
+    return out + penalty * V, Z
