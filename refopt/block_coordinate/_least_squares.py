@@ -5,11 +5,13 @@ min F(w) = 1/2 ||y - X w||^2 + sum_j penalty_j |w_j| + l2/2 ||w||^2, perhaps wit
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from refopt.block_coordinate._indices import spread
 
 _RESIDUAL_MODE_FROM = 128  # nonzeros: below, a Gram matrix stays in cache
+_EPS = 2.0**-50
 _ROUNDING = 1e-12  # correlations of unpenalised columns that count as zero
 
 
@@ -45,7 +47,14 @@ class LeastSquaresL1:
         self.slopes = design.transposed_times(self.y)
         self.at_zero = 0.5 * float(self.y @ self.y)
         self.gradients = 1
+        self._given = y
         self.set_penalty(0.0)
+
+    @cached_property
+    def noise(self) -> float:
+        """What rounding makes of slopes that are zero."""
+        size = math.sqrt(float(self.xp.max(self.design.squared_norms())))
+        return _EPS * size * math.sqrt(float(self._given @ self._given))
 
     def set_penalty(self, lam: float) -> None:
         """penalty = lam * factors."""
@@ -104,7 +113,7 @@ class LeastSquaresL1:
         """F(w)."""
         xp = self.xp
         penalty = float(xp.take(self.penalty, index) @ xp.abs(w))
-        return 0.5 * float(r @ r) + penalty + 0.5 * self.l2 * float(w @ w)
+        return 0.5 * float(r @ r) + penalty + 0.5 * float((self.l2 * w) @ w)
 
     def dual(self, r: Any, slopes: Any) -> float:
         """A lower bound of min F, from a multiple of the residual.
@@ -123,8 +132,8 @@ class LeastSquaresL1:
         if square == 0:
             return 0.0
         if self.unpenalised.shape[0]:
-            free = float(xp.max(xp.abs(xp.take(slopes, self.unpenalised))))
-            if free > _ROUNDING * float(xp.max(xp.abs(self.slopes))):
+            free = float(xp.max(xp.take(size, self.unpenalised)))
+            if free > _ROUNDING * float(xp.max(xp.abs(self.slopes))) + self.noise:
                 return -math.inf
         # Only the ratios of penalised columns bound s.
         one = xp.ones_like(size)

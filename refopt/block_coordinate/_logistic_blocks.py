@@ -54,6 +54,8 @@ class LogisticL1:
         self.centre()
         self.at_zero = self.loss
         self.first = self.slopes()
+        largest = float(xp.max(xp.abs(self.first))) if penalty.shape[0] else 0.0
+        self.scale = self.lam if self.lam > 0 else largest or 1.0
         if x0 is not None:
             at_zero = self.z, self.b
             self.w, self.b = x0, 0.0
@@ -139,20 +141,24 @@ class LogisticL1:
         gradient = slopes - self.l2 * w
         if self.l2 > 0:
             H = H + self.l2 * xp.eye(w.shape[0])
-        along, total = None, float(xp.sum(self.curvature))
+        along, total, rest = None, float(xp.sum(self.curvature)), 0.0
+        reduced = gradient
         if self.fit_intercept and total > 0:  # the best intercept for each w
             along = self.kernels.column_dots(self.design, index, self.curvature)
+            rest = float(xp.sum(self.theta))
             H = H - along[:, None] * along[None, :] / total
+            reduced = gradient - along * (rest / total)
         violation = float(xp.max(self.errors(index, slopes)))
-        tol = _INNER * violation * min(1.0, violation / self.lam)
+        tol = _INNER * violation * min(1.0, violation / self.scale)
         new, factored = self.kernels.l1_quadratic(
-            H, gradient + H @ w, penalty, w, max(tol, 1e-14 * self.lam), False
+            H, reduced + H @ w, penalty, w, max(tol, 1e-14 * self.scale), False
         )
         self.factored += factored
         step = new - w
-        shift = -float(along @ step) / total if along is not None else 0.0
+        shift = (rest - float(along @ step)) / total if along is not None else 0.0
         along_z = self.kernels.column_sum(self.design, index, step) + shift
-        t = self._length(index, w, step, gradient, along_z)
+        rise = -float(gradient @ step) - rest * shift
+        t = self._length(index, w, step, rise, along_z)
         new = new if t == 1.0 else w + t * step
         self.w = self.w + spread(xp, index, new - w, self.w.shape[0])
         zero = spread(xp, index, xp.astype(new == 0, w.dtype), self.w.shape[0]) > 0
@@ -173,7 +179,7 @@ class LogisticL1:
             self._block = (index, block)
         return self.kernels.weighted_gram(block, self.curvature)
 
-    def _length(self, index, w, step, gradient, along_z):
+    def _length(self, index, w, step, rise, along_z):
         """Step length.
 
         While no prediction moves by more than 1/2 the curvatures stay within
@@ -186,7 +192,7 @@ class LogisticL1:
             return 1.0
         penalty = xp.take(self.penalty, index)
         old = float(penalty @ xp.abs(w)) + 0.5 * self.l2 * float(w @ w)
-        slope = -float(gradient @ step) + float(penalty @ (xp.abs(w + step) - xp.abs(w)))
+        slope = rise + float(penalty @ (xp.abs(w + step) - xp.abs(w)))
         t = 1.0
         while t * furthest > _SAFE:
             new = w + t * step
