@@ -13,18 +13,26 @@ _HOMES = {
     name: home
     for home, names in {
         "refopt.block_coordinate": (
+            "LeastSquares",
+            "Logistic",
+            "Quadratic",
+            "SVMDual",
+            "Softmax",
             "box_qp",
             "elastic_net",
             "forest_factor",
             "forest_partition",
             "forest_solve",
+            "identify_active_set",
             "l1_logistic",
             "label_propagation",
             "lasso",
             "lasso_path",
             "logistic",
+            "minimize_bcd",
             "nnls",
             "red_black_partition",
+            "select_block",
             "softmax",
             "svm_dual",
         ),
@@ -46,7 +54,7 @@ _HOMES = {
     }.items()
     for name in names
 }
-_MODULES = ("problems", "transport")
+_MODULES = ("block_coordinate", "problems", "transport")
 
 __all__ = ["__version__", *sorted(_HOMES), *_MODULES]
 
