@@ -378,7 +378,7 @@ def _first_block(problem, x0):
     if x0 is None:
         return Block(problem)
     xp = problem.xp
-    x0 = vector(xp, x0, "x0", problem.design.shape[1])
+    x0 = problem.without_constant(vector(xp, x0, "x0", problem.design.shape[1]))
     block = Block(problem, xp.maximum(x0, xp.zeros_like(x0)) if problem.positive else x0)
     value = problem.value(block.index, block.w, problem.residual(block.index, block.w))
     return block if value <= problem.at_zero else Block(problem)

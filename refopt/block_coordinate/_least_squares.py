@@ -44,9 +44,10 @@ class LeastSquaresL1:
         self.factors, self.l2, self.positive, self.level = factors, l2, positive, level
         self.along = None if level is None else design.transposed_times(level)
         self.y = y if level is None else y - level * float(level @ y)
-        self.slopes = design.transposed_times(self.y)
+        self._constant = None if level is None else self._constant_columns()
+        self.gradients = 0
+        self.slopes = self.all_slopes(self.y)
         self.at_zero = 0.5 * float(self.y @ self.y)
-        self.gradients = 1
         self._given = y
         self.set_penalty(0.0)
 
@@ -93,7 +94,20 @@ class LeastSquaresL1:
     def all_slopes(self, r: Any) -> Any:
         """X'r: one pass over the data."""
         self.gradients += 1
-        return self.design.transposed_times(r)
+        slopes = self.design.transposed_times(r)
+        if self._constant is None:
+            return slopes
+        return self.xp.where(self._constant, self.xp.zeros_like(slopes), slopes)
+
+    def without_constant(self, w: Any) -> Any:
+        """w with zeros for the columns that the intercept makes superfluous."""
+        return w if self._constant is None else self.xp.where(self._constant, 0.0 * w, w)
+
+    def _constant_columns(self) -> Any:
+        """Mask of the columns of which the intercept leaves rounding only, if there are any."""
+        squares = self.design.squared_norms()
+        constant = squares - self.along * self.along <= _EPS * squares
+        return constant if bool(self.xp.any(constant)) else None
 
     def gram(self, index: Any, old: int) -> Any:
         """Rows old.. of X_B'X_B + l2 I."""

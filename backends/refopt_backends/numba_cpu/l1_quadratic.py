@@ -126,7 +126,7 @@ def _l1_quadratic(G, q, penalty, w, tol, positive):
             if moved <= goal or spent >= 1.5 * price or (quiet >= 2 and spent >= 0.5 * price):
                 break
         if moved > goal:
-            factored += _newton(A, part, slope, weight)
+            factored += _newton(A, part, slope, weight, positive)
         for a in range(n):
             step = part[a] - w[chosen[a]]
             if step != 0.0:
@@ -182,7 +182,7 @@ def _l1_columns(values, rows, starts, y, l2, penalty, w, tol, positive):
             for a in range(n):
                 A[a, a] += l2
                 slope[a] -= l2 * part[a]
-            factored += _newton(A, part, slope, weight)
+            factored += _newton(A, part, slope, weight, positive)
             for a in range(n):
                 w[support[a]] = part[a]
             r = _residual(values, rows, starts, y, w)
@@ -339,7 +339,7 @@ def _gram_by_rows(values, rows, starts, index, n):
 
 
 @jit(fastmath=FAST)
-def _newton(A, w, h, penalty):
+def _newton(A, w, h, penalty, positive):
     """Newton steps on the nonzeros along bent paths, w and h = q - A w kept."""
     tries = 0
     while tries < _NEWTON_TRIES:
@@ -355,12 +355,14 @@ def _newton(A, w, h, penalty):
                 to[b] = row[free[b]]
         x = w[free]
         sign = np.sign(x)
+        if not positive:
+            sign[penalty[free] == 0.0] = 0.0  # these cross zero freely
         slope = h[free] - penalty[free] * sign
         L, skipped = H.copy(), np.zeros(m, np.bool_)
         dependent = _cholesky(L, skipped)
         zeros = 0
         if dependent > 0:
-            zeros = _leave_dependent(H, L, skipped, x, slope, sign, penalty[free])
+            zeros = _leave_dependent(H, L, skipped, x, slope, sign)
         if zeros == 0:
             zeros = _newton_path(H, L, skipped, x, slope, sign)
             if zeros == 0:  # a full step: once more, against rounding
@@ -388,11 +390,9 @@ def _newton_path(H, L, skipped, x, slope, sign):
 
 
 @jit(fastmath=FAST)
-def _leave_dependent(H, L, skipped, x, slope, sign, weight):
+def _leave_dependent(H, L, skipped, x, slope, sign):
     """Along v with H v = 0 only the penalty changes: down to the first zero, one column less."""
     m, zeros = x.size, 0
-    if np.max(weight) == 0.0:
-        return 0
     for a in range(m):
         if skipped[a] and x[a] != 0.0:
             v = np.empty(m)
@@ -407,19 +407,19 @@ def _leave_dependent(H, L, skipped, x, slope, sign, weight):
                 along += slope[b] * v[b]
             if along < 0.0:
                 v = -v
-            zeros += _first_zero(H, x, slope, v)
+            zeros += _first_zero(H, x, slope, v, sign)
     return zeros
 
 
 @jit(fastmath=FAST)
-def _first_zero(H, x, slope, d):
+def _first_zero(H, x, slope, d, sign):
     """Along d while it descends, to the first zero at most. Zeros met, 0 or 1.
 
     Without a zero ahead the descent can be rounding only, and would lead far off.
     """
     m, first, t = x.size, -1, np.inf
     for a in range(m):
-        if x[a] * d[a] < 0.0 and -x[a] / d[a] < t:
+        if sign[a] * d[a] < 0.0 and -x[a] / d[a] < t:
             first, t = a, -x[a] / d[a]
     if first < 0:
         return 0
@@ -459,7 +459,7 @@ def _bent_path(H, x, slope, d, sign):
             row = H[a]
             for b in range(m):
                 Hd[b] += v * row[b]
-        if x[a] * v < 0.0:
+        if sign[a] * v < 0.0:
             stop[a] = -x[a] / v
     t, zeros = 0.0, 0
     while True:

@@ -43,7 +43,7 @@ def l1_quadratic(G, q, penalty, w, tol, positive):
         quiet = quiet + 1 if bool(xp.all(xp.sign(new) == xp.sign(w))) else 0
         w = new
         if quiet >= 1:
-            w, more = _newton(xp, G, q, penalty, w)
+            w, more = _newton(xp, G, q, penalty, w, positive)
             factored += more
     return w, factored
 
@@ -64,7 +64,7 @@ def _violation(xp, w, h, penalty, positive):
     return max(0.0, float(xp.max(error)))
 
 
-def _newton(xp, G, q, penalty, w):
+def _newton(xp, G, q, penalty, w, positive):
     """Newton steps on the nonzeros, those that would change sign set to zero as far as it descends.
 
     Returns the point and the number of factorisations.
@@ -74,7 +74,7 @@ def _newton(xp, G, q, penalty, w):
         free = xp.nonzero(w)[0]
         if free.shape[0] == 0:
             break
-        x, full = _step(xp, G, q, penalty, w, free)
+        x, full = _step(xp, G, q, penalty, w, free, positive)
         factored += 1
         place = xp.searchsorted(free, xp.arange(w.shape[0]))
         place = xp.where(place < free.shape[0], place, xp.zeros_like(place))
@@ -84,10 +84,13 @@ def _newton(xp, G, q, penalty, w):
     return w, factored
 
 
-def _step(xp, G, q, penalty, w, free):
+def _step(xp, G, q, penalty, w, free, positive):
     H = xp.take(xp.take(G, free, axis=0), free, axis=1)
     x = xp.take(w, free)
-    sign, weight = xp.sign(x), xp.take(penalty, free)
+    weight = xp.take(penalty, free)
+    sign = xp.sign(x)
+    if not positive:  # what is not penalised crosses zero freely
+        sign = xp.where(weight > 0, sign, xp.zeros_like(x))
     target = xp.take(q, free) - weight * sign
     # A dependent column makes H singular: the least shift that Cholesky needs.
     shifted = H + 1e-14 * float(xp.max(xp.abs(H))) * x.shape[0] * xp.eye(x.shape[0])
@@ -95,7 +98,7 @@ def _step(xp, G, q, penalty, w, free):
     for _ in range(2):
         step = step + xp.linalg.solve(shifted, target - H @ (x + step))
     trial = x + step
-    across = trial * sign <= 0
+    across = (sign != 0) & (trial * sign <= 0)
     if not bool(xp.any(across)):
         return trial, True
     bent = xp.where(across, xp.zeros_like(x), trial)
