@@ -64,7 +64,6 @@ def greedy_blocks(
 
 
 def _iterate(problem, block, r, slopes, bound, first_error, changed):
-    xp = problem.xp
     fun = problem.value(block.index, block.w, r)
     kkt = problem.optimality(block.index, block.w, slopes)
     gap = max(0.0, fun - bound) / problem.at_zero if problem.at_zero > 0 else 0.0

@@ -148,7 +148,7 @@ def lasso(
     >>> res.x, res.success
     (array([0.83333333, 1.83333333]), True)
     """
-    problem, design, level, sums = _intake(
+    problem, design, sums = _intake(
         X, y, l2, positive, weights, sample_weight, fit_intercept, x0, backend
     )
     problem.set_penalty(_validate.nonnegative(lam, "lam"))
@@ -295,7 +295,7 @@ def lasso_path(
     array([[1. , 2.5],
            [0. , 0.5]])
     """
-    problem, design, level, sums = _intake(
+    problem, design, sums = _intake(
         X, y, l2, positive, weights, sample_weight, fit_intercept, None, backend
     )
     xp = problem.xp
@@ -363,7 +363,7 @@ def _intake(X, y, l2, positive, weights, sample_weight, fit_intercept, x0, backe
     ones = xp.ones(n) if root is None else root
     length = math.sqrt(float(ones @ ones))
     sums = None if level is None else (float(level @ y), length)
-    return problem, original, level, sums
+    return problem, original, sums
 
 
 def vector(xp, value, name, size):
@@ -424,7 +424,7 @@ def _solve(problem, block, design, sums, options, history) -> Any:
     gradients = problem.gradients - (1 if block.size == 0 else 0)
 
     def view(iterate, nit):
-        index, w, r, _ = iterate.x
+        index, w, _, _ = iterate.x
         return OptimizeResult(
             x=xp.astype(spread(xp, index, w, p), design.dtype),
             fun=iterate.fun,
