@@ -3,6 +3,8 @@
 Every penalty has, for arrays of any library,
 
 * ``values(x)`` and ``value(x)``: h_i(x_i), and their sum;
+* ``changes(x, new)``: h_i(new_i) - h_i(x_i), where the difference of two values
+  would lose what is small beside them;
 * ``prox(v, step)``: the minimiser of h_i(t) + (t - v_i)^2 / (2 step_i), with
   exact zeros and exact bounds;
 * ``distance(x, g)``: dist(-g_i, dh_i(x_i)), the least subgradient of f + h in
@@ -30,6 +32,10 @@ class Penalty:
     def values(self, x: Any) -> Any:
         """h_i(x_i)."""
         raise NotImplementedError
+
+    def changes(self, x: Any, new: Any) -> Any:
+        """h_i(new_i) - h_i(x_i)."""
+        return self.values(new) - self.values(x)
 
     def value(self, x: Any) -> float:
         """The sum of h_i(x_i)."""
@@ -89,6 +95,12 @@ class L1(Penalty):
     def values(self, x: Any) -> Any:
         """w_i |x_i|."""
         return self.weights * namespace_of(x).abs(x)
+
+    def changes(self, x: Any, new: Any) -> Any:
+        """w_i sign(x_i) (new_i - x_i) on one side of zero."""
+        xp = namespace_of(x)
+        along = xp.sign(x) * (new - x)
+        return self.weights * xp.where(x * new > 0, along, xp.abs(new) - xp.abs(x))
 
     def prox(self, v: Any, step: Any) -> Any:
         """The soft threshold."""
@@ -150,6 +162,12 @@ class Box(Penalty):
         xp = namespace_of(x)
         outside = (x < self.lower) | (x > self.upper)
         return xp.where(outside, xp.full_like(x, math.inf), self.slope * x)
+
+    def changes(self, x: Any, new: Any) -> Any:
+        """c_i (new_i - x_i) within the bounds."""
+        xp = namespace_of(x)
+        outside = (new < self.lower) | (new > self.upper)
+        return xp.where(outside, xp.full_like(x, math.inf), self.slope * (new - x))
 
     def project(self, x: Any) -> Any:
         """The nearest point within the bounds."""

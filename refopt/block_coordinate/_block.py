@@ -135,6 +135,20 @@ class BlockPoint:
         v = self.product(d) if v is None else v
         return self.problem.change(self._x, self.z, self.gradient, d, self.block.index, v)
 
+    def rise(self, new: Any, v: Any = None) -> float:
+        """F with the block's values new, minus F(x); v = A_b (new - x_b).
+
+        Of quadratics without a difference of large numbers.
+        """
+        d = new - self.x
+        h = self.block.penalty.changes(self.x, new)
+        if not self.problem.quadratic:
+            return self.change(d, v) + float(self.problem.xp.sum(h))
+        v = self.product(d) if v is None else v
+        none = 0 * self.gradient  # without a gradient the quadratic term remains
+        square = self.problem.change(self._x, self.z, none, d, self.block.index, v)
+        return float(self.problem.xp.sum(self.gradient * d + h)) + square
+
 
 def solve(xp: Any, H: Any, rhs: Any) -> Any:
     """H^-1 rhs by Cholesky; the solution of least norm where H is singular."""

@@ -224,7 +224,7 @@ def block_coordinate_descent(problem, x, selector, update, measure, trace):
     measure : Measure
     trace : Trace
     """
-    xp, effort, penalty = problem.xp, problem.effort, problem.penalty
+    xp, effort = problem.xp, problem.effort
     x, bounded = _settle_linear(problem, x)
     z = problem.state(x)
     g = problem.gradient(x, z)
@@ -313,7 +313,7 @@ class Measure:
         problem = self.problem
         problem.effort.evaluations += 1
         fun = problem.smooth(x, z) + problem.penalty.value(x)
-        record = {"nnz": int(problem.xp.sum(x != 0)), "block_size": size}
+        record: dict[str, float] = {"nnz": int(problem.xp.sum(x != 0)), "block_size": size}
         if self.name == "gap":
             record["kkt"] = kkt
         return Iterate(x, fun, error, record)
@@ -322,10 +322,10 @@ class Measure:
         """A point as the callback sees it."""
         x = self.problem.xp.asarray(iterate.x, copy=True)
         x = self.problem.xp.reshape(x, self.problem.shape)
-        return OptimizeResult(
-            x=x, fun=iterate.fun, nit=nit, kkt=iterate.record.get("kkt", iterate.error * self.scale),
-            gap=iterate.error if self.name == "gap" else None,
-        )  # fmt: skip
+        certified = self.name == "gap"
+        kkt = iterate.record["kkt"] if certified else iterate.error * self.scale
+        gap = iterate.error if certified else None
+        return OptimizeResult(x=x, fun=iterate.fun, gap=gap, kkt=kkt, nit=nit)
 
 
 def _step(name, problem):

@@ -182,7 +182,7 @@ def _graph_blocks(problem, partition, alive):
 
 def _given(partition, p):
     """Labels or lists of indices as a list of index arrays."""
-    if hasattr(partition, "shape") and partition.ndim == 1 or _flat_list(partition):
+    if getattr(partition, "ndim", 0) == 1 or _flat_list(partition):
         labels = _host(_validate.as_array(partition, "partition"))
         if labels.dtype.kind not in "iu" and p:
             raise TypeError(f"partition must hold integer labels, got dtype {labels.dtype}")

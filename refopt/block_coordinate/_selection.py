@@ -50,11 +50,12 @@ def coordinate_scores(rule: str, g: Any, L: Any, x: Any, penalty: Any, D: Any) -
         return g * g / D
     if rule == "gs-s":  # the least subgradient
         return penalty.distance(x, g)
-    d = penalty.prox(x - g / L, 1 / L) - x
+    new = penalty.prox(x - g / L, 1 / L)
+    d = new - x
     if rule == "gs-r":
         return xp.abs(d)
     # gs-q: s_i = g_i d_i + L_i/2 d_i^2 + h_i(x_i + d_i) - h_i(x_i)
-    s = g * d + 0.5 * L * d * d + penalty.values(x + d) - penalty.values(x)
+    s = (g * d + penalty.changes(x, new)) + 0.5 * L * d * d
     return xp.where(s < 0, -s, xp.zeros_like(s))
 
 

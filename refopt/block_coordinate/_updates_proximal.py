@@ -33,13 +33,11 @@ def prox_newton(point: Any) -> Any:
         return new
     d = new - x
     v = point.product(d)
-    h = penalty.value(x)
-    promised = float(g @ d) + penalty.value(new) - h
+    promised = float(xp.sum(g * d + penalty.changes(x, new)))
     slack, alpha = _slack(point), 1.0
     for _ in range(_HALVINGS):
         trial = new if alpha == 1.0 else x + alpha * d
-        rise = point.change(alpha * d, alpha * v) + penalty.value(trial) - h
-        if rise <= _ARMIJO * alpha * promised + slack:
+        if point.rise(trial, alpha * v) <= _ARMIJO * alpha * promised + slack:
             return trial
         alpha *= 0.5
     return prox_gradient(point)
@@ -56,11 +54,10 @@ def minimise_model(xp: Any, H: Any, g: Any, x: Any, penalty: Any, L: float, solv
     for step in range(_MODEL_STEPS):
         if float(xp.max(penalty.distance(u, gradient))) <= _MODEL_TOL * scale:
             break
-        slope, h = gradient, penalty.value(u)
 
-        def rise(new, u=u, slope=slope, h=h):
+        def rise(new, u=u, slope=gradient):
             d = new - u
-            return float(slope @ d) + 0.5 * float(d @ (H @ d)) + penalty.value(new) - h
+            return float(xp.sum(slope * d + penalty.changes(u, new))) + 0.5 * float(d @ (H @ d))
 
         new = None
         if step % 2 or penalty.smooth:
@@ -85,14 +82,9 @@ def two_metric(point: Any) -> Any:
         x_b <- projection of x_b + alpha d on the face, alpha by Armijo's rule
     """
     penalty, xp = point.block.penalty, point.problem.xp
-    h = penalty.value(point.x)
-
-    def rise(new):
-        return point.change(new - point.x) + penalty.value(new) - h
-
     new = _two_metric(
         xp, point.x, point.gradient, penalty, point.hessian, point.block.lipschitz,
-        point.block.solve, rise, _slack(point),
+        point.block.solve, point.rise, _slack(point),
     )  # fmt: skip
     return prox_gradient(point) if new is None else new
 
