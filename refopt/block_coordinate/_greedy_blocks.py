@@ -18,7 +18,8 @@ _CANDIDATES = 6  # candidates per nonzero
 _LEAST_CANDIDATES = 256
 _IDLE = 0.8  # a zero whose slope is below this part of its penalty leaves a block grown too large
 _LOOSE = 0.1  # accuracy of a block that is about to grow, relative to the violation outside
-_LAST = 0.01  # share of the gap that the block's own error may make up
+_LAST = 0.05  # share of the gap that the block's own error may make up
+_SMALL = 256  # nonzeros: a smaller block is solved to the end each time
 _PATIENCE = 6  # passes over the data without progress
 
 
@@ -81,8 +82,11 @@ def _accuracy(problem, block, tol, gap, first_error):
     """How far the slopes of the block may be off: the gap they cause is below |w|_1 times that."""
     if not problem.certified:
         return 0.1 * tol * first_error
+    if problem.unpenalised.shape[0]:  # a dual point must be orthogonal to their columns
+        return 1e-14 * float(problem.xp.max(problem.xp.abs(problem.slopes)))
     size = float(problem.xp.sum(problem.xp.abs(block.w)))
-    wanted = 0.2 * min(tol, 5 * _LAST * gap) * problem.at_zero
+    small = block.nonzeros < _SMALL or problem.slopes.shape[0] <= _LEAST_CANDIDATES + block.size
+    wanted = 0.2 * (tol if small else max(tol, _LAST * gap)) * problem.at_zero
     return min(
         max(wanted / size if size > 0 else math.inf, 1e-14 * problem.scale), 0.02 * problem.scale
     )
@@ -109,7 +113,7 @@ def _candidates(problem, block, slopes):
 def _prune(problem, block, slopes):
     """Zeros far from moving leave a block that has grown too large."""
     xp = problem.xp
-    if block.size <= 2 * block.nonzeros + 4 * _LEAST:
+    if block.size <= 1.3 * block.nonzeros + 4 * _LEAST:
         return
     near = xp.abs(xp.take(slopes, block.index)) > _IDLE * xp.take(problem.penalty, block.index)
     block.keep(xp.nonzero((block.w != 0) | near)[0])

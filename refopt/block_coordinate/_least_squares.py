@@ -12,6 +12,7 @@ from refopt.block_coordinate._indices import spread
 
 _RESIDUAL_MODE_FROM = 128  # nonzeros: below, a Gram matrix stays in cache
 _EPS = 2.0**-50
+_FEW = 8  # a block that grows by less than this part takes sparse products one by one
 _ROUNDING = 1e-12  # correlations of unpenalised columns that count as zero
 
 
@@ -115,6 +116,11 @@ class LeastSquaresL1:
         if hasattr(self.design, "columns"):
             block = xp.take(self.design.columns, index, axis=0)
             rows = block[old:, :] @ block.T
+        elif (k - old) * _FEW < k:
+            new = self.design.take(index[old:]).matrix.toarray()
+            rows = xp.stack(
+                [self.kernels.column_dots(self.design, index, new[:, a]) for a in range(k - old)]
+            )
         else:
             ones = xp.ones(self.design.shape[0])
             rows = self.kernels.weighted_gram(self.design.take(index), ones)[old:, :]
