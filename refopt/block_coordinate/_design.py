@@ -100,6 +100,7 @@ class Design(HoldsNamespace):
     def __init__(self, xp, shape, entries, kind):
         self.xp, self.shape, self.entries = xp, tuple(shape), int(entries)
         self.dtype = xp.float32 if kind == "float32" else xp.float64
+        self._kind = kind
 
     def times(self, w: Any) -> Any:
         """X w, or X W of a matrix W."""
@@ -159,10 +160,6 @@ class DenseDesign(Design):
     def scaled_rows(self, scale):
         return DenseDesign(self.xp, self.columns * scale[None, :], self._kind)
 
-    @property
-    def _kind(self):
-        return "float32" if self.dtype == self.xp.float32 else "float64"
-
 
 class SparseDesign(Design):
     """Attributes: ``matrix``, compressed columns of SciPy or CuPy, sorted, no entry twice."""
@@ -213,7 +210,6 @@ class SparseDesign(Design):
         """The same of the compressed rows: (values, columns, starts)."""
         return _typed(self.xp, self.matrix.tocsr())
 
-    _kind = DenseDesign._kind
 
 
 def _typed(xp, matrix):

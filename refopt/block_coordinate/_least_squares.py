@@ -43,7 +43,7 @@ class LeastSquaresL1:
     def __init__(self, xp, kernels, design, y, factors, l2, positive, level):
         self.xp, self.kernels, self.design = xp, kernels, design
         self.factors, self.l2, self.positive, self.level = factors, l2, positive, level
-        self.along = None if level is None else design.transposed_times(level)
+        self.along: Any = None if level is None else design.transposed_times(level)
         self.y = y if level is None else y - level * float(level @ y)
         self._constant = None if level is None else self._constant_columns()
         self.gradients = 0
