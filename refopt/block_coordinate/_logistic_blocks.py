@@ -65,7 +65,7 @@ class LogisticL1:
             if not self.value() <= self.at_zero:  # far away curvatures vanish
                 self.w, self.z, self.b = xp.zeros_like(x0), at_zero[0], at_zero[1]
                 self.evaluate()
-        self._block = (None, None)
+        self._block: tuple[Any, Any] = (None, None)
 
     def evaluate(self) -> None:
         """Loss, slopes and curvatures at z."""
@@ -150,11 +150,15 @@ class LogisticL1:
             reduced = gradient - along * (rest / total)
         violation = float(xp.max(self.errors(index, slopes)))
         tol = _INNER * violation * min(1.0, violation / self.scale)
+        if self.unpenalised.shape[0]:  # a dual point must be orthogonal to their columns
+            tol *= 1e-4
         new, factored = self.kernels.l1_quadratic(
             H, reduced + H @ w, penalty, w, max(tol, 1e-14 * self.scale), False
         )
         self.factored += factored
         step = new - w
+        if not math.isfinite(float(xp.sum(xp.abs(step)))):  # flat to rounding: no minimiser here
+            return
         shift = (rest - float(along @ step)) / total if along is not None else 0.0
         along_z = self.kernels.column_sum(self.design, index, step) + shift
         rise = -float(gradient @ step) - rest * shift
