@@ -36,6 +36,7 @@ TALL = _rng.integers(-4, 5, (720, 640)) * (_rng.random((720, 640)) < 0.05) + 9.0
 TALL_SIDE = _rng.integers(-9, 20, 720).astype(float)
 ROWS = _rng.integers(-4, 5, (90, 6)).astype(float)
 LABELS = np.where(ROWS @ np.array([1, -2, 1, 0, 1, 1]) + _rng.integers(-4, 5, 90) > 0, 1.0, -1.0)
+WIDE_ROWS = np.tile(ROWS, (1, 8))  # enough entries for the compiled kernels
 
 
 @dataclass
@@ -119,6 +120,15 @@ TABLE = {
     "nnls": Entry(
         lambda A, b, **o: refopt.nnls(A, b, **o),
         {"A": TALL, "b": TALL_SIDE}, lambda res: [res.x, res.fun], solver=True,
+    ),
+    "logistic": Entry(
+        lambda X, y, **o: refopt.logistic(X, y, 0.5, **o),
+        {"X": WIDE_ROWS, "y": LABELS}, lambda res: [res.x, res.fun], solver=True, positional=("l2",),
+    ),
+    "softmax": Entry(
+        lambda X, labels, **o: refopt.softmax(X, labels, 0.5, l1=0.1, **o),
+        {"X": WIDE_ROWS, "labels": LABELS}, lambda res: [res.x, res.fun], solver=True,
+        positional=("l2",),
     ),
     "svm_dual": Entry(
         lambda X, y, **o: refopt.svm_dual(X, y, 0.5, **o),

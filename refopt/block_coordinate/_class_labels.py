@@ -62,6 +62,8 @@ def codes(xp: Any, labels: Any, n: int, name: str = "labels") -> tuple[Any, Any]
         shape = tuple(labels.shape)
         raise ValueError(f"{name} must have one label per row of X, {n}, got shape {shape}")
     if isinstance(labels, np.ndarray):
+        if labels.dtype.kind == "c":
+            raise TypeError(f"{name} must be real, got dtype {labels.dtype}")
         if labels.dtype.kind not in "iubfUSO":
             raise TypeError(f"{name} must hold numbers or strings, got dtype {labels.dtype}")
         if labels.dtype.kind == "O":

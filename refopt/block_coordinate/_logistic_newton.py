@@ -72,7 +72,8 @@ class LogisticProblem:
         self.xp, self.kernels, self.design = xp, kernels, design
         self.y, self.s, self.l2, self.intercept = y, s, l2, intercept
         self.mass = float(xp.sum(s))
-        self.at_zero = null_loss([xp.sum(s * (y > 0)), xp.sum(s * (y < 0))], intercept)
+        masses = [xp.sum(s[y > 0]), xp.sum(s[y < 0])]
+        self.at_zero = null_loss(masses, intercept)
         self.p = design.shape[1]
         self.penalty = xp.full((self.p,), float(l2))
         if intercept:
@@ -169,6 +170,7 @@ def newton(problem, v, tol, measure):
     systems = problem.systems()
     point = problem.point(v)
     yield _iterate(problem, point, measure, 0.0, 0)
+    point = better_than_zero(problem, point)
     first = float(problem.xp.linalg.vector_norm(point.gradient))
     least, idle, settled = math.inf, 0, False
     while True:
@@ -187,6 +189,13 @@ def newton(problem, v, tol, measure):
         settled = new.fun >= point.fun - _SLACK * abs(point.fun)
         point = new
         yield _iterate(problem, point, measure, length, inner)
+
+
+def better_than_zero(problem, point):
+    """The point, or zero if that is better: far away the curvature vanishes."""
+    if point.fun <= problem.at_zero or not problem.p:
+        return point
+    return problem.point(problem.xp.zeros_like(point.v))
 
 
 def _iterate(problem, point, measure, length, inner):

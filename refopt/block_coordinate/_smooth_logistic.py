@@ -10,7 +10,7 @@ from refopt.block_coordinate._design import take_in
 from refopt.block_coordinate._logistic_newton import LogisticProblem, newton
 from refopt.block_coordinate._result import build
 
-SMALL = 2**14  # entries of X below which compiled kernels are not chosen by themselves
+SMALL = 2**12  # entries of X below which compiled kernels are not chosen by themselves
 SAFETY = 0.9  # room for rounding between the error met on the way and the recomputed one
 _LEAST_SINGLE = 1e-6  # tolerance that answers in float32 can meet
 _SEPARABLE = "The classes are separated by a plane: without a penalty there is no minimiser."
@@ -67,7 +67,7 @@ def logistic(
     x0 : array_like, shape (p,), optional
         Start; zeros by default. The intercept is always the best one for w.
     tol : float, optional
-        See above. At least 1e-6 for a float32 X.
+        See above. Of a float32 X at least 1e-6 is promised, of what is returned.
     maxiter : int, optional
         Largest number of Newton steps; 0 evaluates the start.
     callback : callable, optional
@@ -144,7 +144,7 @@ def logistic(
     if x0 is not None:
         x0 = _validate.as_array(x0, "x0")
     xp, kernels, design = take_in(
-        X, _numbers(y), sample_weight, x0, backend=backend, small=X.size < SMALL,
+        X, numbers(y), sample_weight, x0, backend=backend, small=X.size < SMALL,
         names=("X", "y", "sample_weight", "x0"),
     )  # fmt: skip
     n, p = design.shape
@@ -158,7 +158,7 @@ def logistic(
     return _solved(problem, v, classes, tol, history, limits)
 
 
-def _numbers(y):
+def numbers(y):
     """y for the dispatch; labels that are no numbers are rejected later, by their name."""
     return y if _validate.dtype_name(y).startswith(("float", "int", "uint", "bool")) else None
 
@@ -182,7 +182,7 @@ def starting_point(xp, x0, shape):
 
 
 def allowed_tolerance(xp, design, tol):
-    """The tolerance to work with, and what to say about it."""
+    """The tolerance that what is returned is judged by, and what to say about it."""
     if design.dtype == xp.float32 and tol < _LEAST_SINGLE:
         return _LEAST_SINGLE, f"For float32 tol is {_LEAST_SINGLE:g} at least."
     return tol, ""
@@ -190,8 +190,8 @@ def allowed_tolerance(xp, design, tol):
 
 def _solved(problem, v, classes, tol, history, limits):
     xp, p = problem.xp, problem.p
-    tol, detail = allowed_tolerance(xp, problem.design, tol)
-    first = None
+    asked, (tol, detail) = tol, allowed_tolerance(xp, problem.design, tol)
+    first: float | None = None
 
     def measure(point):
         nonlocal first
@@ -209,8 +209,8 @@ def _solved(problem, v, classes, tol, history, limits):
 
     name = "gap" if problem.l2 else "kkt_relative"
     outcome = _driver.run(
-        newton(problem, v, SAFETY * tol, measure),
-        tol=SAFETY * tol, view=view, measure=name, **limits,
+        newton(problem, v, SAFETY * asked, measure),
+        tol=SAFETY * asked, view=view, measure=name, **limits,
     )  # fmt: skip
     effort = dataclasses.replace(problem.effort)
     x = xp.astype(outcome.best.x, problem.design.dtype)

@@ -14,6 +14,7 @@ from refopt.block_coordinate._smooth_logistic import (
     SAFETY,
     SMALL,
     allowed_tolerance,
+    numbers,
     starting_point,
 )
 from refopt.block_coordinate._softmax_blocks import softmax_blocks
@@ -81,7 +82,7 @@ def softmax(
     x0 : array_like, shape (p, K), optional
         Start; zeros by default. The intercepts are always the best ones for W.
     tol : float, optional
-        See above. At least 1e-6 for a float32 X.
+        See above. Of a float32 X at least 1e-6 is promised, of what is returned.
     maxiter : int, optional
         Largest number of iterations: Newton steps, or passes over X with `l1`.
     callback : callable, optional
@@ -155,9 +156,8 @@ def softmax(
         sample_weight = _validate.as_array(sample_weight, "sample_weight")
     if x0 is not None:
         x0 = _validate.as_array(x0, "x0")
-    others = None if isinstance(labels, np.ndarray) else labels, sample_weight, x0
     xp, kernels, design = take_in(
-        X, *others, backend=backend, small=X.size < SMALL,
+        X, numbers(labels), sample_weight, x0, backend=backend, small=X.size < SMALL,
         names=("X", "labels", "sample_weight", "x0"),
     )  # fmt: skip
     n, p = design.shape
@@ -175,7 +175,7 @@ def softmax(
 
 def _weighted_classes(xp, number, classes, weights):
     """Codes and classes without those that only rows of weight 0 have."""
-    masses = [float(xp.sum(weights * (number == k))) for k in range(classes.shape[0])]
+    masses = [float(xp.sum(weights[number == k])) for k in range(classes.shape[0])]
     kept = [k for k, mass in enumerate(masses) if mass > 0]
     if len(kept) == len(masses):
         return number, classes
@@ -189,8 +189,8 @@ def _weighted_classes(xp, number, classes, weights):
 def _solved(problem, V, classes, tol, history, limits):
     xp, p = problem.xp, problem.p
     certified = problem.l1 > 0 or problem.l2 > 0
-    tol, detail = allowed_tolerance(xp, problem.design, tol)
-    first = None
+    asked, (tol, detail) = tol, allowed_tolerance(xp, problem.design, tol)
+    first: float | None = None
 
     def measure(point):
         nonlocal first
@@ -211,8 +211,8 @@ def _solved(problem, V, classes, tol, history, limits):
 
     method = softmax_blocks if problem.l1 else newton
     outcome = _driver.run(
-        method(problem, V, SAFETY * tol, measure),
-        tol=SAFETY * tol, view=view, measure="gap" if certified else "kkt_relative", **limits,
+        method(problem, V, SAFETY * asked, measure),
+        tol=SAFETY * asked, view=view, measure="gap" if certified else "kkt_relative", **limits,
     )  # fmt: skip
     effort = dataclasses.replace(problem.effort)
     changes = np.nonzero(outcome.history.pop("signs_changed", np.zeros(1)))[0]

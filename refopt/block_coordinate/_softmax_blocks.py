@@ -14,6 +14,7 @@ from refopt import _status
 from refopt._driver import Iterate
 from refopt.block_coordinate._design import DenseDesign, SparseDesign
 from refopt.block_coordinate._indices import largest, spread
+from refopt.block_coordinate._logistic_newton import better_than_zero
 
 _LEAST = 32  # entries that a block gains at once, or as many as there are nonzeros
 _MOST = 3000  # entries of one block
@@ -30,7 +31,7 @@ def softmax_blocks(problem, V, tol, measure):
     """Iterates as `newton`'s, one per full gradient."""
     xp = problem.xp
     point = problem.point(V)
-    size, least, waited = 0, math.inf, 0
+    size, least, waited = 0, math.inf, -1
     signs = xp.sign(point.v[: problem.p, :])
     while True:
         error, kkt = measure(point), problem.kkt(point)
@@ -42,6 +43,8 @@ def softmax_blocks(problem, V, tol, measure):
             "signs_changed": float(bool(xp.any(signs != before))),
         }
         yield Iterate(point.v, point.fun, error, record)
+        if waited < 0:
+            point, waited = better_than_zero(problem, point), 0
         least, waited = (error, 0) if error < 0.5 * least else (least, waited + 1)
         if kkt == 0 or waited > _PATIENCE:
             return _status.STALLED, ""

@@ -24,6 +24,7 @@ _CENTRINGS = 60
 _ROUNDING = 1e-15
 _FURTHEST = 4.0  # that a step moves an intercept
 _ARMIJO = 1e-4
+_FLAT = 1e-60  # curvature along a unit vector that is taken for none
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class SoftmaxProblem:
         self.codes, self.classes, self.s = codes, classes, s
         self.l1, self.l2, self.intercept = l1, l2, intercept
         self.mass, self.p = float(xp.sum(s)), design.shape[1]
-        masses = [xp.sum(s * (codes == k)) for k in range(classes)]
+        masses = [xp.sum(s[codes == k]) for k in range(classes)]
         self.at_zero = null_loss(masses, intercept)
         self.penalty = xp.full((self.p, 1), float(l2))
         if intercept:
@@ -228,7 +229,7 @@ class SoftmaxSystems:
                 problem.design, P, problem.s, problem.penalty, D
             )
             curvature = float(xp.sum(D * image))
-            if not (rho > 0 and curvature > 0):
+            if not (rho > 0 and curvature > _FLAT * float(xp.sum(D * D))):
                 return V, Z, k
             alpha = rho / curvature
             V, Z, R = V + alpha * D, Z + alpha * along, R - alpha * image

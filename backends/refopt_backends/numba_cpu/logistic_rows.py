@@ -7,6 +7,7 @@ from refopt_backends.numba_cpu._jit import FAST, jit
 from refopt_backends.numba_cpu._machine import NO_NAN, exp
 from refopt_backends.reference import logistic_rows as reference
 
+_FLAT = reference._FLAT
 _BLOCK_ENTRIES = 2**16  # of a dense matrix, scaled while they are in cache
 
 
@@ -157,7 +158,7 @@ def _cg(values, columns, starts, d, penalty, rhs, inverse, scale, p, rtol, maxit
             direction[j] = u[j] + beta * direction[j]
         _product(values, columns, starts, d, penalty, direction, p, along, image)
         curvature = direction @ image
-        if not (rho > 0.0 and curvature > 0.0):
+        if not (rho > 0.0 and curvature > _FLAT * (direction @ direction)):
             return v, z, k
         alpha = rho / curvature
         for j in range(r.size):

@@ -8,6 +8,8 @@ one, its transpose.
 
 from refopt_backends._home import namespace_of
 
+_FLAT = 1e-60  # curvature along a unit vector that is taken for none
+
 
 def logistic_terms(z, y, s):
     """Sum of s log(1 + exp(-y z)), its derivative and its curvature in each z."""
@@ -79,7 +81,7 @@ def hessian_cg(X, d, penalty, rhs, preconditioner, rtol, maxiter):
         direction = u + (rho / previous if k else 0.0) * direction
         image, along = hessian_product(X, d, penalty, direction)
         curvature = float(direction @ image)
-        if not (rho > 0 and curvature > 0):
+        if not (rho > 0 and curvature > _FLAT * float(direction @ direction)):
             return v, z, k
         alpha = rho / curvature
         v, z, r = v + alpha * direction, z + alpha * along, r - alpha * image
