@@ -24,6 +24,7 @@ from refopt.penalties import L1, Box
 
 _FRESH = 50  # iterations after which z = A x is computed anew
 _IDLE_ROUNDS = 5  # rounds without any change after which a run has stalled
+_PROGRESS = 0.99  # what the error must fall to
 _SINGLE_TOL = 1e-6
 
 
@@ -263,16 +264,27 @@ def block_coordinate_descent(problem, x, selector, update, measure, trace):
                 g = problem.gradient(x, z)
                 effort.gradients += 1
                 error, kkt = measure(x, z, g)
-        yield measure.iterate(x, z, error, kkt, block.index.shape[0])
-        if stuck:
+        iterate = measure.iterate(x, z, error, kkt, block.index.shape[0])
+        yield iterate
+        if stuck or trace.idles(nit, iterate, _FRESH * 2 + _IDLE_ROUNDS * selector.count):
             return _status.STALLED, ""
 
 
 @dataclasses.dataclass
 class Trace:
-    """What a run notes for its result."""
+    """What a run notes: the last change of the active set, the last progress."""
 
     nit_active: int = 0
+    progress: int = 0
+    fun: float = math.inf
+    error: float = math.inf
+
+    def idles(self, nit: int, iterate: Iterate, patience: int) -> bool:
+        """Whether neither F nor the error has fallen for so many iterations."""
+        if iterate.fun < self.fun or iterate.error < _PROGRESS * self.error:
+            self.progress = nit
+        self.fun, self.error = min(self.fun, iterate.fun), min(self.error, iterate.error)
+        return nit - self.progress >= patience
 
 
 class Measure:
@@ -310,10 +322,13 @@ class Measure:
 
     def iterate(self, x: Any, z: Any, error: float, kkt: float, size: int) -> Iterate:
         """A point as the driver sees it."""
-        problem = self.problem
+        problem, xp = self.problem, self.problem.xp
         problem.effort.evaluations += 1
         fun = problem.smooth(x, z) + problem.penalty.value(x)
-        record: dict[str, float] = {"nnz": int(problem.xp.sum(x != 0)), "block_size": size}
+        record: dict[str, float] = {
+            "nnz": int(xp.sum(xp.astype(x != 0, xp.int64))),
+            "block_size": size,
+        }
         if self.name == "gap":
             record["kkt"] = kkt
         return Iterate(x, fun, error, record)

@@ -21,6 +21,9 @@ PROXIMAL = ("gs-q", "gs-r", "gs-s")
 NAMES = (*RANDOM, *SMOOTH, *PROXIMAL)
 DIAGONALS = ("lipschitz", "row-sum")
 
+SQUARED = ("gsd", "gsq", "gsq-omp", "gs-q")  # whose scores are squares
+_NOISE, _NOISE_SQUARED = 1e-8, 1e-16  # of the largest score: promises nothing
+
 _IHT_STEPS = 10
 _IHT_CHANGE = 1e-10
 _RATIO_STEPS = 50  # of Dinkelbach's iteration, which needs a handful
@@ -282,10 +285,17 @@ class Selector:
             return alive[xp.asarray(np.sort(chosen))]
         if rule == "gsl":
             return alive[best_ratio(xp, (g * g)[alive], self.L[alive], tau)]
-        b = self._best(coordinate_scores(rule, g, self.L, x, self.problem.penalty, self.D), tau)
+        b = self._best(coordinate_scores(rule, g, self.L, x, self.problem.penalty, self.D), tau, x)
         return b if rule not in ("gsq", "gsq-omp") else self._quadratic_subset(g, b)
 
-    def _best(self, scores, tau):
+    def _best(self, scores, tau, x):
+        if scores.shape[0]:
+            # Rounding must not decide between coordinates that promise nothing: those off
+            # their kinks come first, for a block with all of them makes a Newton step.
+            noise = _NOISE_SQUARED if self.rule in SQUARED else _NOISE
+            least = noise * float(self.xp.max(scores))
+            off = self.xp.astype(~self.problem.penalty.active(x), scores.dtype)
+            scores = self.xp.where(scores > least, scores, 0.5 * least * off)
         if self.alive is None:
             return top(self.xp, scores, tau)
         return self.alive[top(self.xp, scores[self.alive], tau)]

@@ -15,7 +15,7 @@ from refopt._namespace import HoldsNamespace
 from refopt.block_coordinate._block import Effort
 from refopt.block_coordinate._class_labels import codes, signs
 from refopt.block_coordinate._design import DenseDesign, SparseDesign, take_in
-from refopt.penalties import L1, Box, NonnegativeL1, Zero
+from refopt.penalties import L1, Box, Zero
 
 __all__ = ["LeastSquares", "Logistic", "Problem", "Quadratic", "SVMDual", "Softmax"]
 
@@ -607,9 +607,8 @@ def _penalty(problem, l1, bounds, weights):
         raise ValueError(
             "bounds must not let a coordinate change its sign where l1 > 0: there |x_i| is linear"
         )
-    if bool(xp.all(lower == 0)) and bool(xp.all(xp.isinf(upper))):
-        return NonnegativeL1(w)
-    return Box(lower, upper, xp.where(positive, xp.ones(problem.size), -xp.ones(problem.size)) * w)
+    sign = xp.where(positive, xp.ones(problem.size), -xp.ones(problem.size))
+    return Box(lower, upper, sign * w)  # |x_i| is linear there
 
 
 def _bounds(problem, bounds):
