@@ -55,7 +55,7 @@ def least(X, y, l2, intercept=False):
 
 @pytest.mark.parametrize("intercept", [False, True])
 @pytest.mark.parametrize("l2", [100.0, 1.0, 1e-3])
-@pytest.mark.parametrize("shape", [(200, 12), (40, 90)])
+@pytest.mark.parametrize("shape", [(200, 12), (40, 90), (30, 300)])
 def test_it_finds_the_minimum(shape, l2, intercept):
     X, y = data(*shape)
     res = logistic(X, y, l2, fit_intercept=intercept, tol=1e-12)
@@ -225,6 +225,30 @@ def test_a_warm_start_at_the_solution_ends_at_once():
         res = logistic(X, y, 1.0, fit_intercept=intercept, tol=1e-12)
         again = logistic(X, y, 1.0, fit_intercept=intercept, tol=1e-11, x0=res.x)
         assert again.success and again.nit == 0
+
+
+@pytest.mark.parametrize("l2", [1e3, 1.0, 1e-6, 1e-10])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_far_more_columns_than_rows(l2, intercept):
+    """Solved in the row space: same answers, whatever the start and the rank."""
+    X, y = data(25, 250, seed=7)
+    X[3] = X[4]
+    res = logistic(X, y, l2, fit_intercept=intercept, tol=1e-10)
+    plain = logistic(sp.csc_array(X), y, l2, fit_intercept=intercept, tol=1e-10)
+    assert res.success and plain.success
+    assert res.fun == pytest.approx(plain.fun, abs=2e-10 * len(y))
+    assert res.fun == pytest.approx(objective(X, y, l2, res.x, res.intercept), rel=1e-12)
+    x0 = np.random.default_rng(0).standard_normal(250)
+    start = logistic(X, y, l2, fit_intercept=intercept, x0=x0, maxiter=0)
+    np.testing.assert_array_equal(start.x, x0)
+    seen = []
+    warm = logistic(
+        X, y, l2, fit_intercept=intercept, x0=x0, tol=1e-10, callback=lambda r: seen.append(r)
+    )
+    assert warm.success and warm.fun == pytest.approx(res.fun, abs=2e-10 * len(y))
+    assert seen[0].x.shape == (250,) and len(seen) == warm.nit
+    again = logistic(X, y, l2, fit_intercept=intercept, x0=res.x, tol=1e-9)
+    assert again.success and again.nit == 0
 
 
 @pytest.mark.parametrize("size", [10.0, 1e3, 1e6])

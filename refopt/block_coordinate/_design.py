@@ -3,14 +3,18 @@
 from functools import cached_property
 from typing import Any
 
-
 from refopt import _validate
 from refopt._namespace import HoldsNamespace
 from refopt_backends import KernelTable, resolve
 
 
 def take_in(
-    X: Any, *others: Any, backend: str | None, small: bool = False, names: tuple[str, ...]
+    X: Any,
+    *others: Any,
+    backend: str | None,
+    small: bool = False,
+    names: tuple[str, ...],
+    any_order: bool = False,
 ) -> tuple[Any, KernelTable, "Design"]:
     """Resolve the backend and take in the data matrix.
 
@@ -26,6 +30,8 @@ def take_in(
         As for `resolve`.
     names : tuple of str
         What X and the others are called in messages.
+    any_order : bool
+        Leave a dense X in C order as it is, for solvers that never visit its columns.
 
     Returns
     -------
@@ -47,7 +53,7 @@ def take_in(
         return xp, kernels, _with_rows(_sparse(xp, X, matrix, name), name)
     X = _validate.as_array(X, name)
     xp, kernels = resolve(X, *others, backend=backend, small=small, names=names)
-    return xp, kernels, _with_rows(_dense(xp, X, name), name)
+    return xp, kernels, _with_rows(_dense(xp, X, name, any_order), name)
 
 
 def is_sparse(X: Any) -> bool:
@@ -61,12 +67,12 @@ def _with_rows(design, name):
     return design
 
 
-def _dense(xp, X, name):
+def _dense(xp, X, name, any_order):
     kind = _validate.dtype_name(X)
     X = _validate.real_array(xp, X, name, 2, keep_order=True)
     columns = _validate.all_finite(xp, xp.astype(X, xp.float64, copy=False), name).T
     flags = getattr(columns, "flags", None)
-    if flags is not None and not flags.c_contiguous:
+    if flags is not None and not (flags.c_contiguous or any_order):
         columns = xp.ascontiguousarray(columns)
     return DenseDesign(xp, columns, kind)
 
@@ -209,7 +215,6 @@ class SparseDesign(Design):
     def by_rows(self):
         """The same of the compressed rows: (values, columns, starts)."""
         return _typed(self.xp, self.matrix.tocsr())
-
 
 
 def _typed(xp, matrix):

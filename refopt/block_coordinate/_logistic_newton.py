@@ -215,6 +215,8 @@ class Systems:
         self.product_cost = 2.0 * problem.design.entries + 8.0 * problem.design.shape[0]
         self.matrix_cost = matrix_cost(problem)
         self.inverse, self.spent = None, 0.0
+        self.dense = hasattr(problem.design, "columns")
+        self.squares: Any = dense_squares(problem) if self.dense else None
 
     def solve(self, point, rtol):
         problem = self.problem
@@ -225,7 +227,7 @@ class Systems:
             problem.effort.factors += 1
         preconditioner = self.inverse
         if preconditioner is None:
-            diagonal = kernels.hessian_diagonal(design, point.curvature, problem.penalty)
+            diagonal = self._diagonal(point.curvature)
             preconditioner = 1 / xp.where(diagonal > 0, diagonal, xp.ones_like(diagonal))
         step, along, inner = kernels.hessian_cg(
             design, point.curvature, problem.penalty, -point.gradient, preconditioner,
@@ -234,6 +236,21 @@ class Systems:
         problem.effort.products += inner
         self.spent += inner * self.product_cost
         return step, along, inner
+
+
+    def _diagonal(self, d):
+        """Of H; of a dense X, where it costs as much as a product, for the mean curvature."""
+        problem = self.problem
+        if self.dense:
+            mean = float(problem.xp.sum(d)) / problem.mass
+            return mean * self.squares + problem.penalty
+        return problem.kernels.hessian_diagonal(problem.design, d, problem.penalty)
+
+
+def dense_squares(problem):
+    """The diagonal of A' diag(s) A."""
+    xp, squares = problem.xp, problem.design.weighted_squares(problem.s)
+    return xp.concat([squares, xp.full((1,), problem.mass)]) if problem.intercept else squares
 
 
 def bordered_gram(problem, d):

@@ -9,6 +9,7 @@ from refopt.block_coordinate._class_labels import row_weights, signs
 from refopt.block_coordinate._design import take_in
 from refopt.block_coordinate._logistic_newton import LogisticProblem, newton
 from refopt.block_coordinate._result import build
+from refopt.block_coordinate._row_space import Reduced, pays, row_space_newton
 
 SMALL = 2**12  # entries of X below which compiled kernels are not chosen by themselves
 SAFETY = 0.9  # room for rounding between the error met on the way and the recomputed one
@@ -110,6 +111,8 @@ def logistic(
     A product with the Hessian is one pass over X. For p up to 3000 the
     matrix ``X' diag(d) X`` is formed, O(n p^2) at most, once the products spent
     would have paid for it, and its inverse is kept as preconditioner.
+    A dense X with eight times as many columns as rows, n <= 1000, is reduced to
+    n coordinates by the eigenvectors of ``X X'``, O(n^2 p).
     Memory: some vectors of n and p, and two p x p matrices where they are formed.
 
     References
@@ -145,7 +148,7 @@ def logistic(
         x0 = _validate.as_array(x0, "x0")
     xp, kernels, design = take_in(
         X, numbers(y), sample_weight, x0, backend=backend, small=X.size < SMALL,
-        names=("X", "y", "sample_weight", "x0"),
+        names=("X", "y", "sample_weight", "x0"), any_order=True,
     )  # fmt: skip
     n, p = design.shape
     y, classes = signs(xp, y, n)
@@ -199,21 +202,25 @@ def _solved(problem, v, classes, tol, history, limits):
         first = max(1.0, kkt) if first is None else first
         return problem.gap(point) if problem.l2 else kkt / first
 
+    def parameters(v):
+        return v.full() if isinstance(v, Reduced) else v
+
     def view(iterate, nit):
-        w = xp.asarray(iterate.x[:p], copy=True)
-        b = float(iterate.x[p]) if problem.intercept else 0.0
+        v = parameters(iterate.x)
+        w, b = xp.asarray(v[:p], copy=True), float(v[p]) if problem.intercept else 0.0
         gap = iterate.error if problem.l2 else None
         return OptimizeResult(
             x=w, intercept=b, fun=iterate.fun, gap=gap, kkt=iterate.record["kkt"], nit=nit
         )
 
     name = "gap" if problem.l2 else "kkt_relative"
+    method = row_space_newton if pays(problem) else newton
     outcome = _driver.run(
-        newton(problem, v, SAFETY * asked, measure),
+        method(problem, v, SAFETY * asked, measure),
         tol=SAFETY * asked, view=view, measure=name, **limits,
     )  # fmt: skip
     effort = dataclasses.replace(problem.effort)
-    x = xp.astype(outcome.best.x, problem.design.dtype)
+    x = xp.astype(parameters(outcome.best.x), problem.design.dtype)
     point = problem.point(xp.astype(x, xp.float64), centre=False)
     error = measure(point)
     separated = problem.l2 == 0 and problem.separated(point)

@@ -15,6 +15,7 @@ from refopt.block_coordinate._logistic_newton import (
     Effort,
     Point,
     bordered_gram,
+    dense_squares,
     matrix_cost,
     null_loss,
 )
@@ -200,14 +201,17 @@ class SoftmaxSystems:
         self.product_cost = 2.0 * problem.design.entries + 8.0 * n  # of each class
         self.matrix_cost = matrix_cost(problem)
         self.inverse, self.spent = None, 0.0
+        self.dense = hasattr(problem.design, "columns")
+        self.squares: Any = dense_squares(problem) if self.dense else None
 
     def solve(self, point, rtol):
         problem = self.problem
         P, s = point.curvature, problem.s
         if self.spent >= self.matrix_cost:
             self.inverse, self.spent = self._inverses(s[:, None] * P * (1 - P)), 0.0
-        precondition = self._diagonal(s[:, None] * P * (1 - P))
-        if self.inverse is not None:
+        if self.inverse is None:
+            precondition = self._diagonal(s[:, None] * P * (1 - P))
+        else:
             precondition = lambda R: (self.inverse @ R.T[:, :, None])[:, :, 0].T
         step, along, inner = self._cg(P, -point.gradient, precondition, rtol)
         problem.effort.products += inner
@@ -237,9 +241,12 @@ class SoftmaxSystems:
 
     def _diagonal(self, weights):
         problem, xp = self.problem, self.problem.xp
-        squares = problem.design.weighted_squares(weights)
-        if problem.intercept:
-            squares = xp.concat([squares, xp.sum(weights, axis=0, keepdims=True)], axis=0)
+        if self.dense:
+            squares = self.squares[:, None] * (xp.sum(weights, axis=0, keepdims=True) / problem.mass)
+        else:
+            squares = problem.design.weighted_squares(weights)
+            if problem.intercept:
+                squares = xp.concat([squares, xp.sum(weights, axis=0, keepdims=True)], axis=0)
         diagonal = squares + problem.penalty
         scale = 1 / xp.where(diagonal > 0, diagonal, xp.ones_like(diagonal))
         return lambda R: scale * R
