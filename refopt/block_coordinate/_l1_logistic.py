@@ -1,5 +1,7 @@
 """Sparse logistic regression, as users call it."""
 
+import math
+
 from scipy.optimize import OptimizeResult
 
 from refopt import _driver, _validate
@@ -152,7 +154,7 @@ def l1_logistic(
         )
     ]
     names = ("X", "y", "weights", "sample_weight", "x0")
-    small = getattr(X, "size", 0) < _SMALL
+    small = math.prod(getattr(X, "shape", ())) < _SMALL
     xp, kernels, design = take_in(X, *given, backend=backend, small=small, names=names)
     n, p = design.shape
     y, _ = signs(xp, given[0], n)

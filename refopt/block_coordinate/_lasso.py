@@ -343,7 +343,7 @@ def _intake(X, y, l2, positive, weights, sample_weight, fit_intercept, x0, backe
         )
     ]
     names = ("X", "y", "weights", "sample_weight", "x0")
-    small = getattr(X, "size", 0) < _SMALL
+    small = math.prod(getattr(X, "shape", ())) < _SMALL
     xp, kernels, design = take_in(X, *given, backend=backend, small=small, names=names)
     n, p = design.shape
     y = vector(xp, given[0], "y", n)

@@ -151,14 +151,12 @@ def _l1_columns(values, rows, starts, y, l2, penalty, w, tol, positive):
     r = _residual(values, rows, starts, y, w)
     factored = 0
     for _ in range(_ROUNDS):
-        violation, changes = _column_sweep(
-            values, rows, starts, everything, norms, l2, penalty, w, r, positive
-        )
+        h = _sparse_dots(values, rows, starts, everything, r) - l2 * w
+        support, violation = _choose(w, h, penalty, tol, positive)
         if violation <= tol:
             r = _residual(values, rows, starts, y, w)
             if _column_violation(values, rows, starts, l2, penalty, w, r, positive) <= 4.0 * tol:
                 break
-        support = np.nonzero(w)[0]
         n, entries = support.size, 0
         for a in range(n):
             entries += starts[support[a] + 1] - starts[support[a]]
@@ -362,7 +360,7 @@ def _newton(A, w, h, penalty, positive):
         dependent = _cholesky(L, skipped)
         zeros = 0
         if dependent > 0:
-            zeros = _leave_dependent(H, L, skipped, x, slope, sign)
+            zeros = _leave_dependent(H, L, skipped, x, slope, sign, penalty[free])
         if zeros == 0:
             zeros = _newton_path(H, L, skipped, x, slope, sign)
             if zeros == 0:  # a full step: once more, against rounding
@@ -390,61 +388,90 @@ def _newton_path(H, L, skipped, x, slope, sign):
 
 
 @jit(fastmath=FAST)
-def _leave_dependent(H, L, skipped, x, slope, sign):
-    """Along v with H v = 0 only the penalty changes: down to the first zero, one column less."""
-    m, zeros = x.size, 0
-    for a in range(m):
-        if skipped[a] and x[a] != 0.0:
-            v = np.empty(m)
-            for b in range(m):
-                v[b] = 0.0 if skipped[b] else -H[a, b]
-            _solve(L, v)
-            v[a] = 1.0
-            along = 0.0
-            for b in range(m):
-                if x[b] == 0.0 or (skipped[b] and b != a):
-                    v[b] = 0.0
-                along += slope[b] * v[b]
-            if along < 0.0:
-                v = -v
-            zeros += _first_zero(H, x, slope, v, sign)
-    return zeros
+def _leave_dependent(H, L, skipped, x, slope, sign, weight):
+    """Move along null vectors of H until the nonzeros are independent. Zeros met.
+
+    With H v = 0 only the penalty changes along v, which is followed downwards to
+    the first zero: that of the dependent column, or of an independent one, whose
+    place it then takes.
+    """
+    m = x.size
+    basis, others = np.nonzero(~skipped)[0], np.nonzero(skipped)[0]
+    k, n = basis.size, others.size
+    V = np.empty((n, k))  # null vectors: V[c] on the basis and 1 on the c-th other column
+    full = np.empty(m)
+    for c in range(n):
+        for b in range(m):
+            full[b] = 0.0 if skipped[b] else -H[others[c], b]
+        _solve(L, full)
+        for a in range(k):
+            V[c, a] = full[basis[a]]
+    start, zeros = x.copy(), 0
+    for c in range(n):
+        a, v = others[c], V[c]
+        rise, size = weight[a] * sign[a], weight[a]
+        for b in range(k):
+            rise += weight[basis[b]] * sign[basis[b]] * v[b]
+            size += weight[basis[b]] * abs(v[b])
+        to = -np.sign(rise) if abs(rise) > _NOISE * size else -np.sign(x[a])
+        t, out = _first_stop(x, sign, basis, v, a, to)
+        if out == -2:
+            to = -to
+            t, out = _first_stop(x, sign, basis, v, a, to)
+        for b in range(k):
+            x[basis[b]] += to * t * v[b]
+        x[a] += to * t
+        zeros += 1
+        if out < 0:
+            x[a] = 0.0
+            continue
+        gone = basis[out]
+        x[gone] = 0.0
+        # The column that left the basis has no null vector: it is zero and stays so.
+        pivot = v[out]
+        basis[out] = a
+        for e in range(c + 1, n):
+            ratio = V[e, out] / pivot
+            for b in range(k):
+                V[e, b] -= ratio * v[b]
+            V[e, out] = -ratio
+    return _accept(H, x, slope, start, zeros)
 
 
 @jit(fastmath=FAST)
-def _first_zero(H, x, slope, d, sign):
-    """Along d while it descends, to the first zero at most. Zeros met, 0 or 1.
+def _first_stop(x, sign, basis, v, a, to):
+    """How far along `to` v, and what becomes zero: a place in the basis, -1 for a, -2 nothing."""
+    t, out = np.inf, -2
+    if x[a] * to < 0.0:
+        t, out = abs(x[a]), -1
+    for b in range(basis.size):
+        j, d = basis[b], to * v[b]
+        if sign[j] * d < 0.0 and abs(x[j]) < t * abs(d):
+            t, out = abs(x[j] / d), b
+    return (t, out) if out > -2 else (0.0, out)
 
-    Without a zero ahead the descent can be rounding only, and would lead far off.
-    """
-    m, first, t = x.size, -1, np.inf
+
+@jit(fastmath=FAST)
+def _accept(H, x, slope, start, zeros):
+    """Keep x where the quadratic did not rise, which null vectors by rounding only can do."""
+    m = x.size
+    new = slope.copy()
     for a in range(m):
-        if sign[a] * d[a] < 0.0 and -x[a] / d[a] < t:
-            first, t = a, -x[a] / d[a]
-    if first < 0:
-        return 0
-    Hd = np.zeros(m)
-    descent, curvature = 0.0, 0.0
-    for a in range(m):
-        v = d[a]
-        if v != 0.0:
+        step = x[a] - start[a]
+        if step != 0.0:
             row = H[a]
             for b in range(m):
-                Hd[b] += v * row[b]
+                new[b] -= step * row[b]
+    fall, size = 0.0, 0.0
     for a in range(m):
-        descent += slope[a] * d[a]
-        curvature += Hd[a] * d[a]
-    if descent <= 0.0:
+        step = x[a] - start[a]
+        fall += 0.5 * (slope[a] + new[a]) * step
+        size += abs(slope[a] * step)
+    if not fall >= -1e-9 * size:
+        x[:] = start
         return 0
-    if descent < t * curvature:
-        first, t = -1, descent / curvature
-    for a in range(m):
-        x[a] += t * d[a]
-        slope[a] -= t * Hd[a]
-    if first < 0:
-        return 0
-    x[first] = 0.0
-    return 1
+    slope[:] = new
+    return zeros
 
 
 @jit(fastmath=FAST)
