@@ -2,176 +2,28 @@
 
 Each demo is a function ``demo(backend) -> Row``; a family adds its own to
 `DEMOS`. The figures in a row are computed from what the solver returned, by
-the readable reference kernels, whatever backend solved the problem.
+the readable reference kernels or by NumPy, whatever backend solved the problem.
 """
 
 import argparse
-import math
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-
 import refopt
-from refopt import problems
-from refopt_backends import resolve
-
-TOL = 1e-9
-_GAP = 1e-8  # largest duality gap, relative to the largest cost
-_PLAIN_ITERATIONS, _PLAIN_SECONDS = 2000, 3.0  # what the plain method is given
-
-
-@dataclass(frozen=True)
-class Row:
-    """One solved problem.
-
-    Attributes
-    ----------
-    problem, backend : str
-    iterations : int
-    error : float
-        Of the returned solution, recomputed outside the solver.
-    gap : float
-        Duality gap.
-    seconds : float
-        The better of two calls, after one that compiles.
-    other : str
-        The other method and its figures.
-    holds : bool
-        Whether every certificate holds.
-    runs : dict of str to OptimizeResult
-        Whose convergence is worth a curve.
-    draw : callable
-        ``draw(ax)`` makes a picture of the solution.
-    """
-
-    problem: str
-    backend: str
-    iterations: int
-    error: float
-    gap: float
-    seconds: float
-    other: str
-    holds: bool
-    runs: dict
-    draw: Callable
-
-
-def digits(backend=None, norm="l1", i=20, j=45):
-    """Two handwritten digits as masses on a grid, beside plain Sinkhorn iterations."""
-    problem = problems.digits(norm, i, j)
-    C, a, b = _arrays(backend, problem.C, problem.a, problem.b)
-    ground = {"l1": "city-block", "l2": "squared Euclidean"}[norm]
-    solved = _transport(C, a, b, problem.reg, 1.0, backend)
-    other, runs = _beside_plain(C, a, b, problem.reg, backend, solved["runs"])
-    return Row(
-        problem=f"digits 28 x 28, {ground}",
-        other=other,
-        **solved | {"runs": runs},
-        draw=lambda ax: _plot().interpolation(runs["refopt"], (28, 28), ax=ax),
-    )
-
-
-def point_cloud(backend=None, n=2000):
-    """Two point clouds whose distances are never stored, beside plain Sinkhorn iterations."""
-    problem = problems.cloud2(n, 1e-3, dense=False)
-    X, Y, a, b = _arrays(backend, problem.X, problem.Y, problem.a, problem.b)
-    C = refopt.PointCloudCost(X, Y)
-    solved = _transport(C, a, b, problem.reg, 1e3 * problem.reg, backend)
-    other, runs = _beside_plain(C, a, b, problem.reg, backend, solved["runs"])
-    return Row(
-        problem=f"point clouds {n} x {n}, lazy",
-        other=other,
-        **solved | {"runs": runs},
-        draw=lambda ax: _plot().plan(runs["refopt"], X, Y, ax=ax),
-    )
-
-
-def assignment(backend=None, n=800):
-    """A random assignment, beside SciPy's exact one.
-
-    With s = sum_ij P_ij log P_ij the optimal plan P minimises <P, C> + reg s, and
-    -2 log n <= s <= -log n: its cost exceeds the least one by at most reg log n.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    problem = problems.assign(n)
-    C, a, b = _arrays(backend, problem.C, problem.a, problem.b)
-    solved = _transport(C, a, b, problem.reg, 1.0, backend)
-    result = solved["runs"]["refopt"]
-    began = time.perf_counter()
-    rows, columns = linear_sum_assignment(problem.C)
-    seconds = time.perf_counter() - began
-    excess = result.cost - problem.C[rows, columns].mean()
-    bound = problem.reg * math.log(n)
-    solved["holds"] &= -TOL <= excess <= bound + TOL
-
-    def draw(ax):
-        plan = refopt.transport_plan(result)
-        plan = plan.get() if hasattr(plan, "get") else plan  # a picture is made on the host
-        ax.plot(np.sort(n * plan[rows, columns])[::-1])
-        ax.set_xlabel("rows, sorted")
-        ax.set_ylabel("share sent to SciPy's partner")
-        ax.set_ylim(0, 1)
-
-    return Row(
-        problem=f"random assignment {n} x {n}",
-        other=f"SciPy's exact cost {excess:.1e} lower (bound {bound:.1e}), {seconds:.2f} s",
-        **solved,
-        draw=draw,
-    )
-
+from refopt._demos import sparse_regression, transport
+from refopt._demos.row import TOL, Row, arrays, pictures
 
 DEMOS: tuple[Callable[..., Row], ...] = (
-    partial(digits, norm="l1"),
-    partial(digits, norm="l2"),
-    point_cloud,
-    assignment,
+    partial(transport.digits, norm="l1"),
+    partial(transport.digits, norm="l2"),
+    transport.point_cloud,
+    transport.assignment,
+    sparse_regression.digit_from_digits,
+    sparse_regression.malignant,
 )
-
-
-def _transport(C, a, b, reg, top, backend):
-    """Solve, time it, certify it: the fields of a Row."""
-    solve = partial(refopt.sinkhorn_newton, C, a, b, reg=reg, tol=TOL, backend=backend)
-    solve()
-    # Rounding may lead a second call to a kernel that the first one did not meet.
-    seconds = math.inf
-    for _ in range(2):
-        began = time.perf_counter()
-        result = solve()
-        seconds = min(seconds, time.perf_counter() - began)
-    error = refopt.marginal_error(result.f, result.g, C, a, b, reg, backend="reference")
-    gap = result.gap
-    return {
-        "backend": result.backend,
-        "iterations": result.nit,
-        "error": error,
-        "gap": gap,
-        "seconds": seconds,
-        "holds": bool(result.success and error <= TOL and abs(gap) <= _GAP * top),
-        "runs": {"refopt": result},
-    }
-
-
-def _beside_plain(C, a, b, reg, backend, runs):
-    """What Sinkhorn's iteration alone reaches in the time and iterations it is given."""
-    limits = {"maxiter": _PLAIN_ITERATIONS, "time_limit": _PLAIN_SECONDS}
-    began = time.perf_counter()
-    plain = refopt.sinkhorn(C, a, b, reg=reg, tol=TOL, eps_scaling=None, backend=backend, **limits)
-    seconds = time.perf_counter() - began
-    text = f"plain Sinkhorn: error {plain.marginal_error:.1e}, {plain.nit} it., {seconds:.2f} s"
-    return text, runs | {"plain Sinkhorn": plain}
-
-
-def _arrays(backend, *arrays):
-    """The arrays where the backend wants them."""
-    xp, _ = resolve(backend=backend)
-    return [xp.asarray(x) for x in arrays]
 
 
 # The table, the picture, the command
@@ -182,15 +34,9 @@ _TITLES = ("problem", "backend", "iterations", "error", "gap", "time/s", "beside
 
 
 def _line(row):
-    figures = f"{row.error:.1e}", f"{row.gap:.1e}", f"{row.seconds:.2f}"
+    figures = f"{row.error:.1e}", f"{row.gap:.1e}", f"{row.seconds:.3f}"
     other = row.other if row.holds else f"{row.other}   CERTIFICATE FAILS"
     return _FORMAT.format(row.problem, row.backend, row.iterations, *figures, other)
-
-
-def _plot():
-    from refopt import plot  # not needed for the table
-
-    return plot
 
 
 def _picture(rows, file):
@@ -203,9 +49,12 @@ def _picture(rows, file):
     axes = figure.subplots(len(rows), 2, squeeze=False, width_ratios=(1, 1.5))
     for (left, right), row in zip(axes, rows, strict=True):
         for name, run in row.runs.items():
-            _plot().convergence(run, left, name)
+            pictures().convergence(run, left, name)
         left.axhline(TOL, color="0.5", lw=0.8, ls=":")
-        left.set_xscale("symlog", linthresh=10)
+        if max(run.nit for run in row.runs.values()) > 10:
+            left.set_xscale("symlog", linthresh=10)
+        else:
+            left.locator_params("x", integer=True)
         left.set_xlim(left=0)
         left.legend()
         left.set_title(row.problem)
@@ -233,7 +82,7 @@ def main(argv=None, demos=DEMOS):
     parser.add_argument("--plot", metavar="FILE", help="draw convergence and solutions (PNG)")
     options = parser.parse_args(argv)
     try:
-        _arrays(options.backend, 0.0)
+        arrays(options.backend, 0.0)
     except (ValueError, ImportError, RuntimeError) as error:
         parser.error(str(error))
     if options.plot and find_spec("matplotlib") is None:
@@ -262,8 +111,10 @@ def main(argv=None, demos=DEMOS):
 
 _DESCRIPTION = "Solve real problems, certify the solutions, compare with another method."
 _MEANING = (
-    f"error: recomputed from the returned solution, at most {TOL:g};\n"
-    f"gap: from a feasible plan to the dual value, at most {_GAP:g} of the largest cost;\n"
+    "error: recomputed from the returned solution: of the marginals, or of the optimality\n"
+    f"conditions relative to the penalty; at most {TOL:g};\n"
+    f"gap: from a feasible point to a dual value: of transport at most {transport.GAP:g} of the "
+    f"largest\ncost, else {sparse_regression.GAP:g} of the objective at zero;\n"
     "time: the better of two calls, without compilation."
 )
 

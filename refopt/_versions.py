@@ -87,7 +87,8 @@ def warmup(backend=None, families=None):
 
     Solves small problems through the public functions, in every combination
     that makes a kernel of its own: double and single precision costs, stored
-    and point clouds, small enough for one thread and large enough for all.
+    and point clouds, small enough for one thread and large enough for all,
+    dense and sparse data matrices.
     Compiled kernels are kept on disk, so that this is slow once only. What only
     problems of some hundred million pairs need is left to them.
 
@@ -97,7 +98,8 @@ def warmup(backend=None, families=None):
         As everywhere; by default that of the innermost `use_backend`, else the
         compiled kernels for NumPy arrays.
     families : sequence of str, optional
-        Which families of problems, of "transport"; by default all.
+        Which families of problems, of "transport" and "block_coordinate"; by default
+        all.
 
     Returns
     -------
@@ -166,4 +168,56 @@ def _solve_transport(xp, cost, backend):
     assert res.gap < 1  # computing it uses kernels of its own
 
 
-_FAMILIES = {"transport": _warm_transport}
+def _warm_block_coordinate(xp, backend):
+    """Classes, a regression and a graph, dense and where NumPy's arrays are sparse."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 90)) * (rng.random((60, 90)) < 0.3)
+    y = np.where(X[:, 0] + X[:, 1] > 0, 1.0, -1.0)
+    for design in (np.asfortranarray(X), X, None):
+        if design is not None:
+            data = xp.asarray(design), xp.asarray(y)
+        elif backend in _KNOWS_SCIPY:
+            from scipy.sparse import csc_array
+
+            data = csc_array(X), y
+        else:
+            continue
+        _solve_block_coordinate(*data, backend)
+    if backend in _KNOWS_SCIPY:
+        _label_graphs(backend)
+
+
+# Backends of NumPy arrays, which take SciPy's sparse ones.
+_KNOWS_SCIPY = ("numba", "numpy")
+
+
+def _solve_block_coordinate(X, y, backend):
+    """Once through everything that can be done with one data matrix."""
+    options = {"backend": backend}
+    lam = 0.05 * float(abs(X.T @ y).max())
+    refopt.lasso(X, y, lam, **options)
+    refopt.lasso(X, y, lam, positive=True, fit_intercept=True, **options)
+    refopt.elastic_net(X, y, lam, 0.1, **options)
+    refopt.lasso_path(X, y, n_lams=3, **options)
+    refopt.l1_logistic(X, y, 0.1 * lam, **options)
+    refopt.l1_logistic(X, y, 0.1 * lam, fit_intercept=True, **options)
+    refopt.logistic(X, y, 1.0, **options)
+    refopt.softmax(X, y, 1.0, **options)
+    refopt.softmax(X, y, 1.0, l1=lam, **options)
+    refopt.nnls(X, y, **options)
+    refopt.svm_dual(X, y, **options)
+    refopt.box_qp(X.T @ X, -(X.T @ y), (-0.1, 0.1), **options)
+
+
+def _label_graphs(backend):
+    """The kernels of graphs: a lattice with two colours, another graph, forests."""
+    for problem in (refopt.problems.lattice(12, 12, 10), refopt.problems.two_moons(150, 10)):
+        labelled = problem.mask.copy()
+        labelled[np.setdiff1d(np.arange(labelled.size), problem.nodes)] = True
+        for method in ("cg", "multilevel", "tree-cg", "red-black"):
+            refopt.label_propagation(
+                problem.W, problem.labels, labelled, method=method, maxiter=20, backend=backend
+            )
+
+
+_FAMILIES = {"transport": _warm_transport, "block_coordinate": _warm_block_coordinate}

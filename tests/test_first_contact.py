@@ -15,17 +15,19 @@ import refopt
 import refopt_backends
 from refopt import __main__ as command
 from refopt import plot, problems
+from refopt._demos import sparse_regression, transport
 
 SMALL = (
-    partial(command.point_cloud, n=120),
-    partial(command.assignment, n=90),
+    partial(transport.point_cloud, n=120),
+    partial(transport.assignment, n=90),
 )
 
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch):
     """Give the plain method no more than a test has."""
-    monkeypatch.setattr(command, "_PLAIN_SECONDS", 0.2)
+    monkeypatch.setattr(transport, "_PLAIN_SECONDS", 0.2)
+    monkeypatch.setattr(sparse_regression, "_SPLIT_SECONDS", 0.2)
 
 
 def table(text):
@@ -60,9 +62,42 @@ def test_the_command_prints_an_aligned_table_and_returns_0(backend, capsys):
 
 
 def test_digits_are_among_the_demos():
-    row = command.digits("numpy", "l2")
+    row = transport.digits("numpy", "l2")
     assert row.holds and row.error <= 1e-9 and "plain Sinkhorn" in row.other
-    assert command.DEMOS[0].func is command.digits
+    assert command.DEMOS[0].func is transport.digits
+
+
+@pytest.mark.parametrize(("demo", "classes"), [("digit_from_digits", False), ("malignant", True)])
+def test_sparse_regression_is_certified_outside_the_solver(demo, classes, monkeypatch):
+    monkeypatch.setattr(sparse_regression, "_SPLIT_SECONDS", 0.1)
+    row = getattr(sparse_regression, demo)("numpy")
+    assert row.holds and 0 <= row.gap <= 1e-9 and row.error <= 1e-9
+    assert "L-BFGS-B" in row.other
+    solver = "l1_logistic" if classes else "lasso"
+    solve = getattr(refopt, solver)
+
+    def careless(*args, **options):
+        result = solve(*args, **options)
+        result.x = 1.0001 * result.x
+        return result
+
+    monkeypatch.setattr(refopt, solver, careless)
+    assert not getattr(sparse_regression, demo)("numpy").holds
+
+
+def test_the_certificates_of_the_demos_are_bounds():
+    rng = np.random.default_rng(5)
+    X, y = rng.standard_normal((20, 30)), np.where(rng.random(20) < 0.5, -1.0, 1.0)
+    for certificate, lam in (
+        (sparse_regression.lasso_certificate, 3.0),
+        (sparse_regression.logistic_certificate, 1.0),
+    ):
+        for w in rng.standard_normal((5, 30)):
+            gap, error = certificate(X, y, lam, w)
+            assert gap > 1e-3 and error > 1e-3
+    # (the Lasso of an orthonormal design is known: soft thresholding)
+    w = np.sign(y) * 0.25
+    assert max(sparse_regression.lasso_certificate(np.eye(20), y, 0.75, w)) <= 1e-15
 
 
 @pytest.mark.slow
@@ -111,8 +146,9 @@ def test_bad_arguments_end_with_code_2_and_say_why(arguments, text, capsys):
 def test_the_command_draws_a_picture(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     file = tmp_path / "picture.png"
-    digits = partial(command.digits, norm="l2")
-    assert command.main(["--backend", "numpy", "--plot", str(file)], (*SMALL, digits)) == 0
+    demos = (*SMALL, partial(transport.digits, norm="l2"))
+    demos = (*demos, sparse_regression.digit_from_digits, sparse_regression.malignant)
+    assert command.main(["--backend", "numpy", "--plot", str(file)], demos) == 0
     assert file.read_bytes().startswith(b"\x89PNG")
     assert str(file) in capsys.readouterr().out
 
@@ -177,6 +213,40 @@ for n, m in ((100, 90), (700, 800)):
             refopt.sinkhorn(cost, reg=reg, maxiter=5)
             refopt.transport_plan(res, sparse=True), refopt.plan_matvec(res, np.ones((m, 3)))
             res.gap
+print([key for key, count in compiled().items() if count > before[key]])
+"""
+    assert fresh_python.run(code, timeout=600).strip() == "[]"
+
+
+@pytest.mark.slow
+def test_after_warmup_regression_and_labels_compile_nothing():
+    code = """
+import importlib, pkgutil
+import numpy as np, refopt
+from scipy.sparse import csc_array, csr_array
+from refopt_backends import numba_cpu
+
+def compiled():
+    modules = [importlib.import_module(found.name) for found in
+               pkgutil.iter_modules(numba_cpu.__path__, numba_cpu.__name__ + ".")]
+    return {
+        (module.__name__, name): len(kernel.signatures)
+        for module in modules
+        for name, kernel in vars(module).items()
+        if hasattr(kernel, "signatures")
+    }
+
+refopt.warmup("numba", "block_coordinate")
+before = compiled()
+rng = np.random.default_rng(3)
+X = rng.standard_normal((200, 400)) * (rng.random((200, 400)) < 0.1)
+y = np.where(X[:, :5].sum(axis=1) > 0, 1, -1)
+for A in (X, np.asfortranarray(X), csc_array(X), csr_array(X), X.astype(np.float32)):
+    for ratio in (0.3, 0.02):
+        refopt.lasso(A, y, ratio * abs(X.T @ y).max(), backend="numba")
+        refopt.l1_logistic(A, y, ratio * abs(X.T @ y).max() / 2, backend="numba")
+    refopt.svm_dual(A, y, backend="numba")
+    refopt.nnls(A, y, backend="numba")
 print([key for key, count in compiled().items() if count > before[key]])
 """
     assert fresh_python.run(code, timeout=600).strip() == "[]"

@@ -1,0 +1,1 @@
+"""The problems that ``python -m refopt`` solves, a module per family."""
