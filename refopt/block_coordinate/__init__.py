@@ -11,10 +11,10 @@ from ._forests import (
 from ._l1_logistic import l1_logistic
 from ._label_propagation import label_propagation
 from ._lasso import elastic_net, lasso, lasso_path
-from ._smooth_logistic import logistic
 from ._minimize import minimize_bcd
 from ._nnls import nnls
 from ._selection import identify_active_set, select_block
+from ._smooth_logistic import logistic
 from ._softmax import softmax
 from ._svm import svm_dual
 from .problems import LeastSquares, Logistic, Quadratic, Softmax, SVMDual
@@ -38,8 +38,8 @@ __all__ = [
     "lasso_path",
     "logistic",
     "minimize_bcd",
-    "red_black_partition",
     "nnls",
+    "red_black_partition",
     "select_block",
     "softmax",
     "svm_dual",

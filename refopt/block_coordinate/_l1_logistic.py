@@ -162,6 +162,12 @@ def l1_logistic(
     if p and float(xp.min(factors)) < 0:
         raise ValueError(f"weights must be nonnegative, got {float(xp.min(factors))}")
     rows = row_weights(xp, given[2], n)
+    if fit_intercept:
+        present = y[rows > 0]
+        if bool(xp.all(present == present[0])):
+            raise ValueError(
+                "y must hold two classes with an intercept, the problem is unbounded: got one class"
+            )
     start = None if x0 is None else vector(xp, given[3], "x0", p)
     options = run_options(tol, maxiter, callback, disp, time_limit, design)
     problem = LogisticL1(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from refopt import _driver, _validate
+from refopt import _driver, _status, _validate
 from refopt.block_coordinate._class_labels import row_weights
 from refopt.block_coordinate._design import take_in
 from refopt.block_coordinate._greedy_blocks import greedy_blocks
@@ -300,7 +300,8 @@ def lasso_path(
     )
     xp = problem.xp
     lams = _penalties(problem, lams, n_lams, eps)
-    options = run_options(tol, maxiter, callback, disp, time_limit, design)
+    watch = None if callback is None else _Watch(callback)
+    options = run_options(tol, maxiter, watch, disp, time_limit, design)
     block, results, used = Block(problem), [], 0.0
     for lam in lams:
         problem.set_penalty(lam)
@@ -308,11 +309,16 @@ def lasso_path(
             options = options | {"time_limit": max(0.0, time_limit - used)}
         results.append(_solve(problem, block, design, sums, options, history=True))
         used += float(results[-1].history["time"][-1])
-        if results[-1].status in (2, 6):
+        if results[-1].status in (2, 6) or (watch is not None and watch.stopped):
             break
     last = results[-1]
     worst = next((res for res in results if not res.success), last)
     last.success, last.status, last.message = worst.success, worst.status, worst.message
+    if worst.success and len(results) < len(lams):
+        last.success, last.status = False, _status.CALLBACK_STOP
+        last.message = (
+            f"The callback stopped the path after {len(results)} of {len(lams)} penalties."
+        )
     for key in ("nit", "nfev", "njev", "nbev", "nchol"):
         last[key] = sum(res[key] for res in results)
     if history:
@@ -328,6 +334,20 @@ def lasso_path(
         gaps=np.asarray([math.nan if res.gap is None else res.gap for res in results]),
         nnz=np.asarray([int(xp.count_nonzero(res.x)) for res in results]),
     )
+
+
+class _Watch:
+    """A callback that remembers whether it has stopped a run that had just converged."""
+
+    def __init__(self, callback):
+        self.stopped, self._tell = False, _driver._listener(callback, lambda result, _: result)
+
+    def __call__(self, *, intermediate_result):
+        try:
+            self._tell(intermediate_result, 0)
+        except StopIteration:
+            self.stopped = True
+            raise
 
 
 def _intake(X, y, l2, positive, weights, sample_weight, fit_intercept, x0, backend):

@@ -97,7 +97,7 @@ class LogisticL1:
         return (
             self.loss
             + float(self.penalty @ xp.abs(self.w))
-            + 0.5 * self.l2 * float(self.w @ self.w)
+            + 0.5 * float((self.l2 * self.w) @ self.w)
         )
 
     def dual(self, slopes: Any) -> float:

@@ -237,7 +237,6 @@ class Systems:
         self.spent += inner * self.product_cost
         return step, along, inner
 
-
     def _diagonal(self, d):
         """Of H; of a dense X, where it costs as much as a product, for the mean curvature."""
         problem = self.problem

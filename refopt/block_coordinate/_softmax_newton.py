@@ -242,7 +242,9 @@ class SoftmaxSystems:
     def _diagonal(self, weights):
         problem, xp = self.problem, self.problem.xp
         if self.dense:
-            squares = self.squares[:, None] * (xp.sum(weights, axis=0, keepdims=True) / problem.mass)
+            squares = self.squares[:, None] * (
+                xp.sum(weights, axis=0, keepdims=True) / problem.mass
+            )
         else:
             squares = problem.design.weighted_squares(weights)
             if problem.intercept:

@@ -8,19 +8,28 @@ z += A_b d. `columns` is A_b, taken once per block.
 import math
 from typing import Any
 
-import numpy as np
-
 from refopt import _validate, losses
 from refopt._namespace import HoldsNamespace
 from refopt.block_coordinate._block import Effort
 from refopt.block_coordinate._class_labels import codes, signs
-from refopt.block_coordinate._design import DenseDesign, SparseDesign, take_in
-from refopt.penalties import L1, Box, Zero
+from refopt.block_coordinate._design import SparseDesign, take_in
+from refopt.block_coordinate._problem_intake import (
+    can_scale,
+    class_numbers,
+    gram_row_sums,
+    longest_step,
+    refuse_asymmetry,
+    refuse_one_class,
+    row_major,
+    take_in_penalty,
+    take_in_vector,
+    transposed_design,
+    unrestrained,
+)
+from refopt.penalties import Box
 
 __all__ = ["LeastSquares", "Logistic", "Problem", "Quadratic", "SVMDual", "Softmax"]
 
-_SYMMETRY = 1e-8
-_CHUNK = 2**22  # entries of A'A that are formed at a time
 _THIRD = 6.0 * math.sqrt(3.0)  # the third derivative of the logistic function is at most 1/this
 
 
@@ -47,7 +56,7 @@ class Problem(HoldsNamespace):
         self.shape, self.size = shape, math.prod(shape)
         self.dtype = design.dtype
         self.l2 = _validate.nonnegative(l2, "l2")
-        self.penalty = _penalty(self, _validate.nonnegative(l1, "l1"), bounds, weights)
+        self.penalty = take_in_penalty(self, _validate.nonnegative(l1, "l1"), bounds, weights)
         self.coordinate_lipschitz = self._coordinate_lipschitz() + self.l2
 
     # -- what users of a problem object call ----------------------------------
@@ -240,7 +249,7 @@ class LinearModel(Problem):
     def third(self, b, columns):
         if self.quadratic:
             return 0.0
-        A = _rows(columns)
+        A = row_major(columns)
         return float(self.xp.sum(self.xp.sum(A * A, axis=0) ** 1.5)) / _THIRD
 
     def bound_times(self, d):
@@ -248,11 +257,11 @@ class LinearModel(Problem):
         return self.design.transposed_times(curved) + self.l2 * d
 
     def row_sums(self):
-        return self.loss.largest_curvature * _gram_row_sums(self.design) + self.l2
+        return self.loss.largest_curvature * gram_row_sums(self.design) + self.l2
 
     @property
     def has_dual(self):
-        return super().has_dual or _scalable(self.xp, self.penalty)
+        return super().has_dual or can_scale(self.xp, self.penalty)
 
     def gap_scale(self):
         """F(0), or at the nearest point within the bounds; 1 where that is 0."""
@@ -265,7 +274,7 @@ class LinearModel(Problem):
         if self.l2 > 0 or self._compact():
             return self.lower_bound_at(x, self.smooth(x, z) + self.penalty.value(x), g)
         s = self.loss.gradient(z, self.y)
-        t = min(self.loss.dual_scale(s, self.y), _longest(self.xp, self.penalty, g))
+        t = min(self.loss.dual_scale(s, self.y), longest_step(self.xp, self.penalty, g))
         value = -self.loss.conjugate(t * s, self.y)
         if isinstance(self.penalty, Box):
             # lower is finite, and the products with it are what remains of h*
@@ -307,7 +316,7 @@ class LeastSquares(LinearModel):
     def __init__(self, A, b, *, l1=0.0, l2=0.0, bounds=None, weights=None, backend=None):
         b = _validate.as_array(b, "b")
         taken = take_in(A, b, backend=backend, names=("A", "b"))
-        b = _vector(taken[0], b, "b", taken[2].shape[0])
+        b = take_in_vector(taken[0], b, "b", taken[2].shape[0])
         super().__init__(taken, taken[2].shape[1:], b, l1, l2, bounds, weights)
 
 
@@ -339,14 +348,14 @@ class Logistic(LinearModel):
 
     def __init__(self, A, y, *, l1=0.0, l2=0.0, bounds=None, weights=None, backend=None):
         y = _validate.as_array(y, "y")
-        taken = take_in(A, y if _numbers(y) else None, backend=backend, names=("A", "y"))
+        taken = take_in(A, y if class_numbers(y) else None, backend=backend, names=("A", "y"))
         y, classes = signs(taken[0], y, taken[2].shape[0])
         super().__init__(taken, taken[2].shape[1:], y, l1, l2, bounds, weights)
-        _refuse_one_class(self, classes, "y")
+        refuse_one_class(self, classes, "y")
 
     def separates(self, z):
         """All margins y_i z_i are positive, and nothing holds x back."""
-        return _unrestrained(self) and bool(self.xp.all(self.y * z > 0))
+        return unrestrained(self) and bool(self.xp.all(self.y * z > 0))
 
 
 class Softmax(LinearModel):
@@ -375,14 +384,14 @@ class Softmax(LinearModel):
 
     def __init__(self, A, labels, *, l1=0.0, l2=0.0, bounds=None, weights=None, backend=None):
         labels = _validate.as_array(labels, "labels")
-        given = labels if _numbers(labels) else None
+        given = labels if class_numbers(labels) else None
         taken = take_in(A, given, backend=backend, names=("A", "labels"))
         xp, _, design = taken
         number, self.classes = codes(xp, labels, design.shape[0])
         K = self.classes.shape[0]
         y = xp.astype(number[:, None] == xp.arange(K)[None, :], xp.float64)
         super().__init__(taken, (design.shape[1], K), y, l1, l2, bounds, weights)
-        _refuse_one_class(self, self.classes, "labels")
+        refuse_one_class(self, self.classes, "labels")
 
     def _coordinate_lipschitz(self):
         K = self.shape[1]
@@ -398,7 +407,7 @@ class Softmax(LinearModel):
 
     def columns(self, b):
         """The column of each coordinate's feature as a row, dense."""
-        return _rows(self.design.take(b // self.shape[1]))
+        return row_major(self.design.take(b // self.shape[1]))
 
     def _classes(self, b):
         return b % self.shape[1]
@@ -442,13 +451,13 @@ class Softmax(LinearModel):
 
     def row_sums(self):
         K = self.shape[1]
-        return self.xp.repeat((K - 1) / K * _gram_row_sums(self.design), K) + self.l2
+        return self.xp.repeat((K - 1) / K * gram_row_sums(self.design), K) + self.l2
 
     def separates(self, z):
         """Every sample's own class is strictly ahead, and nothing holds x back."""
         others = self.xp.where(self.y > 0, self.xp.full_like(z, -math.inf), z)
         own = self.xp.sum(self.y * z, axis=1)
-        return _unrestrained(self) and bool(self.xp.all(own > self.xp.max(others, axis=1)))
+        return unrestrained(self) and bool(self.xp.all(own > self.xp.max(others, axis=1)))
 
 
 class SVMDual(LinearModel):
@@ -486,11 +495,11 @@ class SVMDual(LinearModel):
     def __init__(self, A, y, C=1.0, *, l1=0.0, l2=0.0, bounds=None, weights=None, backend=None):
         C = _validate.positive(C, "C")
         y = _validate.as_array(y, "y")
-        given = y if _numbers(y) else None
+        given = y if class_numbers(y) else None
         xp, kernels, design = take_in(A, given, backend=backend, names=("A", "y"))
         n, p = design.shape
         y, _ = signs(xp, y, n)
-        design = _transposed(design.scaled_rows(y))
+        design = transposed_design(design.scaled_rows(y))
         bounds = (0.0, C) if bounds is None else bounds
         super().__init__(
             (xp, kernels, design), (n,), xp.zeros(p), l1, l2, bounds, weights, linear=-xp.ones(n)
@@ -530,8 +539,8 @@ class Quadratic(Problem):
         xp, kernels, design = take_in(A, b, backend=backend, names=("A", "b"))
         if design.shape[0] != design.shape[1]:
             raise ValueError(f"A must be square, got shape {design.shape}")
-        _refuse_asymmetry(xp, design)
-        self.b = _vector(xp, b, "b", design.shape[0])
+        refuse_asymmetry(xp, design)
+        self.b = take_in_vector(xp, b, "b", design.shape[0])
         super().__init__(xp, kernels, design, design.shape[1:], l1, l2, bounds, weights)
 
     @property
@@ -586,145 +595,3 @@ class Quadratic(Problem):
 
     def row_sums(self):
         return self._absolute_sums() + self.l2
-
-
-def _penalty(problem, l1, bounds, weights):
-    """The h of l1, bounds and weights."""
-    xp = problem.xp
-    w: Any = l1
-    if weights is not None:
-        weights = _shaped(problem, weights, "weights")
-        if not bool(xp.all(weights >= 0)) or not bool(xp.all(xp.isfinite(weights))):
-            raise ValueError("weights must be nonnegative and finite")
-        w = l1 * weights
-    if bounds is None:
-        return L1(w) if l1 > 0 else Zero()
-    lower, upper = _bounds(problem, bounds)
-    if l1 == 0:
-        return Box(lower, upper)
-    positive, negative = lower >= 0, upper <= 0
-    if not bool(xp.all(positive | negative)):
-        raise ValueError(
-            "bounds must not let a coordinate change its sign where l1 > 0: there |x_i| is linear"
-        )
-    sign = xp.where(positive, xp.ones(problem.size), -xp.ones(problem.size))
-    return Box(lower, upper, sign * w)  # |x_i| is linear there
-
-
-def _bounds(problem, bounds):
-    xp = problem.xp
-    try:
-        lower, upper = bounds
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"bounds must be a pair (lower, upper), got {bounds!r}") from error
-    lower = xp.zeros(problem.size) - math.inf if lower is None else _shaped(problem, lower, "lower")
-    upper = xp.zeros(problem.size) + math.inf if upper is None else _shaped(problem, upper, "upper")
-    # of NaN every comparison is false
-    if not bool(xp.all((lower <= upper) & (lower < math.inf) & (upper > -math.inf))):
-        wrong = ~((lower <= upper) & (lower < math.inf) & (upper > -math.inf))
-        i = int(xp.nonzero(wrong)[0][0])
-        raise ValueError(
-            "bounds must have lower <= upper, "
-            f"got {float(lower[i])} and {float(upper[i])} for coordinate {i}"
-        )
-    return lower, upper
-
-
-def _shaped(problem, value, name):
-    """One number for each coordinate."""
-    xp = problem.xp
-    value = _validate.as_array(value, name)
-    if value.ndim == 0:
-        return xp.full((problem.size,), _validate.real_number(value, name))
-    return problem.flat(value, name)
-
-
-def _vector(xp, value, name, n):
-    value = _validate.all_finite(xp, _validate.real_array(xp, value, name, 1), name)
-    if value.shape[0] != n:
-        raise ValueError(f"{name} must have one entry per row of A, {n}, got {value.shape[0]}")
-    return xp.astype(value, xp.float64, copy=False)
-
-
-def _numbers(y):
-    return not isinstance(y, np.ndarray) or y.dtype.kind not in "USO"
-
-
-def _refuse_one_class(problem, classes, name):
-    if classes.shape[0] == 1 and _unrestrained(problem):
-        raise ValueError(
-            f"{name} must hold two classes where l1 and l2 are 0, got one: the problem is unbounded"
-        )
-
-
-def _unrestrained(problem):
-    """No penalty, and bounds, if any, that leave whole half-lines."""
-    penalty, xp = problem.penalty, problem.xp
-    if problem.l2 > 0 or isinstance(penalty, L1):
-        return False
-    if isinstance(penalty, Zero):
-        return True
-    cone = (penalty.lower == 0) | xp.isinf(penalty.lower)
-    cone = cone & ((penalty.upper == 0) | xp.isinf(penalty.upper))
-    return bool(xp.all(cone)) and bool(xp.all(0 == xp.asarray(penalty.slope)))
-
-
-def _refuse_asymmetry(xp, design):
-    if isinstance(design, SparseDesign):
-        difference = abs(design.matrix - design.matrix.T)
-        worst = float(difference.max()) if difference.nnz else 0.0
-        largest = float(abs(design.matrix).max()) if design.entries else 0.0
-    elif design.entries:
-        worst = float(xp.max(xp.abs(design.columns - design.columns.T)))
-        largest = float(xp.max(xp.abs(design.columns)))
-    else:
-        worst = largest = 0.0
-    if worst > _SYMMETRY * largest:
-        raise ValueError(f"A must be symmetric, got entries that differ by {worst:.3g}")
-
-
-def _scalable(xp, penalty):
-    """Whether slopes become dual feasible when they are shortened."""
-    if isinstance(penalty, L1):
-        return bool(xp.all(xp.asarray(penalty.weights) > 0))
-    if isinstance(penalty, Box):
-        upper_free = xp.isinf(penalty.upper) & xp.isfinite(penalty.lower)
-        slope = penalty.slope + xp.zeros_like(penalty.lower)
-        return bool(xp.all(upper_free & (slope > 0)))
-    return False
-
-
-def _longest(xp, penalty, g):
-    """The largest t for which -t g lies in the domain of h*."""
-    if g.shape[0] == 0:
-        return math.inf
-    ratio = -g / penalty.slope if isinstance(penalty, Box) else xp.abs(g) / penalty.weights
-    largest = float(xp.max(ratio))
-    return 1 / largest if largest > 0 else math.inf
-
-
-def _rows(columns):
-    """The columns of a design as the rows of a dense array."""
-    return columns.columns if isinstance(columns, DenseDesign) else columns.matrix.toarray().T
-
-
-def _transposed(design):
-    kind = "float32" if design.dtype == design.xp.float32 else "float64"
-    if isinstance(design, DenseDesign):
-        columns = design.columns.T
-        if hasattr(columns, "flags") and not columns.flags.c_contiguous:
-            columns = design.xp.ascontiguousarray(columns)
-        return DenseDesign(design.xp, columns, kind)
-    return SparseDesign(design.xp, design.matrix.T.tocsc(), kind)
-
-
-def _gram_row_sums(design):
-    """sum_j |a_i'a_j|, some columns at a time."""
-    xp, p = design.xp, design.shape[1]
-    width = max(1, _CHUNK // max(1, p))
-    sums = []
-    for begin in range(0, p, width):
-        some = xp.arange(begin, min(begin + width, p))
-        products = design.transposed_times(_rows(design.take(some)).T)
-        sums.append(xp.sum(xp.abs(products), axis=0))
-    return xp.concat(sums) if sums else xp.zeros(0)
