@@ -34,7 +34,7 @@ axes[0].scatter(x[known], y[known], s=22, c=problem.labels[known], cmap="coolwar
 axes[0].set_title("what is known")
 dots = axes[1].scatter(x, y, s=6, c=res.x, cmap="coolwarm", vmin=1, vmax=2)
 axes[1].set_title("propagated")
-figure.colorbar(dots, ax=axes[1], label="value")
+figure.colorbar(dots, ax=axes[1], label="value", shrink=0.7)
 for ax in axes:
     ax.set_aspect("equal")
 plt.show()
@@ -44,30 +44,32 @@ plt.show()
 # -----
 # A block of nodes whose graph is a forest is solved exactly by message passing: once from
 # the leaves to the roots, once back. :func:`refopt.forest_partition` covers the graph with few
-# of them. Here are the edges inside the largest one.
+# of them. Here they are for a smaller graph, each with the edges that it keeps.
 
-forests = refopt.forest_partition(problem.A)
-sizes = np.bincount(forests)
-print(f"{sizes.size} forests, with {sizes.tolist()} nodes")
-
-inside = forests == np.argmax(sizes)
-rows, columns = problem.A.nonzero()
-edges = (rows < columns) & inside[rows] & inside[columns]
-ends = problem.points[problem.nodes]
-figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-ax.plot(*np.stack([ends[rows[edges]], ends[columns[edges]]], axis=1).T, color="C0", lw=0.7)
-ax.scatter(*ends.T, s=2, color=np.where(inside[:, None], [[0, 0, 0]], [[0.8, 0.8, 0.8]]))
-ax.set_aspect("equal")
-ax.set_title(f"{edges.sum()} edges between {inside.sum()} nodes, without a cycle")
+small = two_moons(n=250, nlab=12, k=4, noise=0.12)
+forests = refopt.forest_partition(small.A)
+rows, columns = small.A.nonzero()
+ends = small.points[small.nodes]
+figure, axes = plt.subplots(
+    1, forests.max() + 1, figsize=(12, 2.8), layout="constrained", sharey=True
+)
+for k, ax in enumerate(axes):
+    kept = (rows < columns) & (forests[rows] == k) & (forests[columns] == k)
+    ax.scatter(*ends.T, s=5, color="0.85")
+    ax.plot(*np.stack([ends[rows[kept]], ends[columns[kept]]], axis=1).T, color="C0", lw=1.2)
+    ax.scatter(*ends[forests == k].T, s=8, color="k", zorder=3)
+    ax.set_aspect("equal")
+    ax.set_title(f"forest {k}: {np.sum(forests == k)} nodes, {kept.sum()} edges", fontsize=10)
 plt.show()
 
 # %%
 # Convergence
 # -----------
-# What is the paper's method on the left of the legend is a sweep over all forests in turn, or a
-# new forest each time, grown from the nodes with the largest gradients. As preconditioner
-# of conjugate gradients (``tree-cg``) the same sweeps need a tenth of the iterations; plain
-# conjugate gradients need more iterations but cheaper ones, and are the default.
+# The paper's method updates all forests in turn (``tree``) or grows a forest anew each
+# time from the nodes with the largest gradients (``greedy-tree``). As preconditioner of
+# conjugate gradients (``tree-cg``) the same sweeps need few iterations. The default,
+# conjugate gradients with the diagonal alone, needs more of them than that (an iteration
+# here is ten) but each is far cheaper.
 
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained", sharey=True)
 for method in ("tree", "greedy-tree", "red-black", "tree-cg", "auto"):

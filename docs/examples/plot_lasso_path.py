@@ -37,10 +37,15 @@ same = others == labels[index]
 order = np.argsort(same)  # the orange curves on top
 figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", width_ratios=(2, 1))
 ratio = path.lams / path.lams[0]
-for j in order[np.any(path.coefs[order] != 0, axis=1)]:
-    axes[0].plot(ratio, path.coefs[j], color="C1" if same[j] else "0.7", lw=1.4 if same[j] else 0.7)
+# A zero is drawn beside a coefficient only, so that the curves leave the axis where they should.
+drawn = path.coefs != 0
+drawn[:, :-1] |= drawn[:, 1:]
+for j in order[np.any(drawn[order], axis=1)]:
+    curve = np.where(drawn[j], path.coefs[j], np.nan)
+    axes[0].plot(ratio, curve, color="C1" if same[j] else "0.6", lw=1.5 if same[j] else 0.8)
+axes[0].axhline(0, color="0.3", lw=0.6)
 axes[0].plot([], [], color="C1", label=f"shows a {labels[index]}")
-axes[0].plot([], [], color="0.7", label="shows another digit")
+axes[0].plot([], [], color="0.6", label="shows another digit")
 axes[0].legend()
 axes[0].set_xscale("log")
 axes[0].invert_xaxis()
@@ -77,8 +82,8 @@ plt.show()
 # What the zeros are worth
 # ------------------------
 # The coefficients outside the support are exactly zero, and the dual point
-# :math:`\theta\propto y-Xw` proves the objective without any trust in the solver: it is below
-# :math:`D(\theta)` nowhere.
+# :math:`\theta\propto y-Xw` proves the objective without any trust in the solver: no
+# coefficients at all bring F below :math:`D(\theta)`.
 
 lam, w = 0.01 * path.lams[0], res.x
 r = problem.y - problem.X @ w
