@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from catalogue import GRAM, LABELS, WEIGHTS, A, B, K, N, P, Y, composite, everything, graph, smooth
 
+from catalogue import GRAM, LABELS, WEIGHTS, A, B, K, N, P, Y, composite, everything, graph, smooth
 from refopt import identify_active_set, minimize_bcd
 from refopt.block_coordinate import LeastSquares, Logistic, Quadratic, Softmax, SVMDual
 

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from catalogue import A, P, everything, graph, smooth
 
+from catalogue import A, P, everything, graph, smooth
 from refopt import minimize_bcd
 from refopt.block_coordinate import LeastSquares, Quadratic, SVMDual
 from refopt.block_coordinate._block import Block

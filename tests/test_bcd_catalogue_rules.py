@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from catalogue import GRAM, LABELS, A, B, P, Y, composite, graph, smooth
 
 import refopt
+from catalogue import GRAM, LABELS, A, B, P, Y, composite, graph, smooth
 from refopt import minimize_bcd, select_block
 from refopt.block_coordinate import LeastSquares, Logistic, Quadratic, Softmax
 from refopt.block_coordinate._partitions import make_partition
