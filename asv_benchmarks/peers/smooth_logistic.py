@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from harness import cpu_seconds, environment, geometric_mean, interleaved, markdown
-from scipy.special import log_softmax
+from scipy.special import expit, log_softmax
 
 import refopt
 
@@ -99,7 +99,7 @@ def relative_gap(instance, W):
     X, y, l2 = instance.X, instance.y, instance.l2
     if W.ndim == 1:
         sign = 2.0 * y - 1
-        R = -sign / (1 + np.exp(sign * (X @ W)))
+        R = -sign * expit(-sign * (X @ W))
     else:
         R = np.exp(log_softmax(X @ W, axis=1))
         R[np.arange(y.size), y] -= 1

@@ -18,7 +18,7 @@ from refopt.block_coordinate._smooth_logistic import (
     starting_point,
 )
 from refopt.block_coordinate._softmax_blocks import softmax_blocks
-from refopt.block_coordinate._softmax_newton import SoftmaxProblem
+from refopt.block_coordinate._softmax_newton import SoftmaxProblem, without_row_means
 
 _SEPARABLE = "The classes can be separated: without a penalty there is no minimiser."
 
@@ -210,6 +210,8 @@ def _solved(problem, V, classes, tol, history, limits):
         )
 
     method = softmax_blocks if problem.l1 else newton
+    if not problem.l1 and limits["maxiter"]:  # the minimiser's rows sum to zero
+        V = without_row_means(xp, V)
     outcome = _driver.run(
         method(problem, V, SAFETY * asked, measure),
         tol=SAFETY * asked, view=view, measure="gap" if certified else "kkt_relative", **limits,

@@ -187,8 +187,16 @@ class SoftmaxProblem:
         return SoftmaxSystems(self)
 
 
+def without_row_means(xp, V):
+    """V less what is equal in all classes, which no probability depends on."""
+    return V - xp.mean(V, axis=1, keepdims=True)
+
+
 class SoftmaxSystems:
     """H V = rhs by conjugate gradients, preconditioned class by class.
+
+    Of a right-hand side whose rows sum to zero, and so of the solution: along
+    equal shifts of all classes H has no curvature but l2.
 
     With the diagonal at first; with the inverses of the classes' own blocks
     X' diag(s p (1 - p)) X + l2 I, kept from step to step, once the products
@@ -213,7 +221,8 @@ class SoftmaxSystems:
             precondition = self._diagonal(s[:, None] * P * (1 - P))
         else:
             precondition = lambda R: (self.inverse @ R.T[:, :, None])[:, :, 0].T
-        step, along, inner = self._cg(P, -point.gradient, precondition, rtol)
+        rhs = -without_row_means(problem.xp, point.gradient)
+        step, along, inner = self._cg(P, rhs, precondition, rtol)
         problem.effort.products += inner
         self.spent += inner * self.product_cost
         return step, along, inner
@@ -226,7 +235,7 @@ class SoftmaxSystems:
         for k in range(limit):
             if float(xp.linalg.vector_norm(R)) <= target:
                 return V, Z, k
-            U = precondition(R)
+            U = without_row_means(xp, precondition(R))
             previous, rho = rho, float(xp.sum(R * U))
             D = U + (rho / previous if k else 0.0) * D
             image, along = problem.kernels.softmax_product(
