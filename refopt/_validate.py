@@ -16,6 +16,8 @@ def as_array(value: Any, name: str) -> Any:
     """Lists and numbers become NumPy arrays; arrays of any library stay."""
     if isinstance(value, np.matrix):  # whose methods keep two dimensions
         return np.asarray(value)
+    if isinstance(value, np.ma.MaskedArray) and not np.ma.is_masked(value):
+        return np.asarray(value)
     if is_array(value):
         return value
     if hasattr(value, "toarray"):

@@ -1,4 +1,4 @@
-"""The Lasso where its solution is not unique, its columns depend on another, or there is no data."""
+"""The Lasso where solutions are not unique, columns depend on others, or there is no data."""
 
 import numpy as np
 import pytest

@@ -34,6 +34,8 @@ Q = 4.0 * np.eye(640) - np.eye(640, k=1) - np.eye(640, k=-1)
 Q_LINEAR = _rng.integers(-9, 9, 640).astype(float)
 TALL = _rng.integers(-4, 5, (720, 640)) * (_rng.random((720, 640)) < 0.05) + 9.0 * np.eye(720, 640)
 TALL_SIDE = _rng.integers(-9, 20, 720).astype(float)
+WIDE = _rng.integers(-9, 10, (80, 600)).astype(float)
+WIDE_SIDE = WIDE[:, :60].sum(1) + _rng.integers(-50, 51, 80)
 ROWS = _rng.integers(-4, 5, (90, 6)).astype(float)
 LABELS = np.where(ROWS @ np.array([1, -2, 1, 0, 1, 1]) + _rng.integers(-4, 5, 90) > 0, 1.0, -1.0)
 WIDE_ROWS = np.tile(ROWS, (1, 8))  # enough entries for the compiled kernels
@@ -84,6 +86,11 @@ def _progress():
         return refopt.sinkhorn([[0.0, 1.0], [1.0, 0.0]], reg=REG, callback=bar).fun
 
 
+def _problem(problem):
+    x = np.full(problem.shape, 0.25)
+    return [problem.fun(x), problem.grad(x), problem.lipschitz(), problem.dual_gap(x)]
+
+
 TABLE = {
     "sinkhorn": Entry(
         lambda C, a, b, **o: refopt.sinkhorn(C, a, b, reg=REG, **o),
@@ -130,9 +137,57 @@ TABLE = {
         {"X": WIDE_ROWS, "labels": LABELS}, lambda res: [res.x, res.fun], solver=True,
         positional=("l2",),
     ),
+    "lasso": Entry(
+        lambda X, y, **o: refopt.lasso(X, y, 30.0, **o),
+        {"X": WIDE, "y": WIDE_SIDE}, lambda res: [res.x, res.fun], solver=True,
+        positional=("lam",),
+    ),
+    "lasso_path": Entry(
+        lambda X, y, **o: refopt.lasso_path(X, y, n_lams=5, eps=0.05, **o),
+        {"X": WIDE, "y": WIDE_SIDE}, lambda res: [res.coefs, res.lams],
+    ),
+    "elastic_net": Entry(
+        lambda X, y, **o: refopt.elastic_net(X, y, 30.0, 5.0, **o),
+        {"X": WIDE, "y": WIDE_SIDE}, lambda res: [res.x, res.fun],
+    ),
+    "l1_logistic": Entry(
+        lambda X, y, **o: refopt.l1_logistic(X, y, 2.0, **o),
+        {"X": WIDE, "y": np.where(WIDE_SIDE > 0, 1.0, -1.0)}, lambda res: [res.x, res.fun],
+        solver=True, positional=("lam",),
+    ),
     "svm_dual": Entry(
         lambda X, y, **o: refopt.svm_dual(X, y, 0.5, **o),
         {"X": ROWS, "y": LABELS}, lambda res: [res.primal], solver=True, positional=("C",),
+    ),
+    "LeastSquares": Entry(
+        lambda A, b: refopt.LeastSquares(A, b, l1=1.0), {"A": TALL, "b": TALL_SIDE}, _problem
+    ),
+    "Logistic": Entry(
+        lambda A, y: refopt.Logistic(A, y, l2=1.0), {"A": WIDE_ROWS, "y": LABELS}, _problem
+    ),
+    "Softmax": Entry(
+        lambda A, labels: refopt.Softmax(A, labels, l2=1.0),
+        {"A": WIDE_ROWS, "labels": LABELS}, _problem,
+    ),
+    "Quadratic": Entry(
+        lambda A, b: refopt.Quadratic(A, b, l1=1.0), {"A": Q, "b": Q_LINEAR}, _problem
+    ),
+    "SVMDual": Entry(
+        lambda A, y: refopt.SVMDual(A, y, 0.5), {"A": ROWS, "y": LABELS}, _problem
+    ),
+    "minimize_bcd": Entry(
+        lambda A, b, **o: refopt.minimize_bcd(
+            refopt.LeastSquares(A, b, l1=300.0), block_size=40, **o
+        ),
+        {"A": WIDE, "b": WIDE_SIDE}, lambda res: [res.x, res.fun], solver=True,
+        positional=("problem", "x0"),
+    ),
+    "select_block": Entry(
+        lambda g, L: refopt.select_block(g, L, 3), {"g": TALL_SIDE, "L": abs(TALL_SIDE) + 1}
+    ),
+    "identify_active_set": Entry(
+        lambda x, g: refopt.identify_active_set(x, g, refopt.LeastSquares(TALL, TALL_SIDE, l1=1.0)),
+        {"x": TALL[0], "g": TALL[1]},
     ),
     "forest_factor": Entry(lambda A: refopt.forest_factor(A).pivots, {"A": PATH}),
     "forest_partition": Entry(lambda A: refopt.forest_partition(A), {"A": PATH}),
@@ -301,7 +356,9 @@ def test_another_number_of_dimensions_is_refused(name, argument):
 @pytest.mark.parametrize(("name", "argument"), ARGUMENTS)
 @pytest.mark.parametrize("wrong", [None, "text", {}, object()], ids=str)
 def test_what_is_no_array_is_refused(name, argument, wrong):
-    no_masses = ("round_to_polytope", "nnls", "forest_solve")
+    no_masses = (
+        "round_to_polytope", "nnls", "forest_solve", "LeastSquares", "Quadratic", "minimize_bcd",
+    )  # fmt: skip
     if wrong is None and argument in "ab" and name not in no_masses:
         call(name, **{argument: None})  # uniform masses
         return

@@ -68,6 +68,7 @@ def lasso(
         NumPy, CuPy or SciPy, any order. Fortran order and compressed columns
         are used in place, everything else is copied once.
     y : array_like, shape (n,)
+        What is to be explained.
     lam : float
         Weight of the penalty; not divided by n. scikit-learn's ``alpha`` is ``lam / n``.
         From ``max |X'y|`` on the solution is zero.
@@ -170,7 +171,9 @@ def elastic_net(X, y, lam, l2, **options):
     Parameters
     ----------
     X : array_like or sparse matrix, shape (n, p)
+        The columns.
     y : array_like, shape (n,)
+        What is to be explained.
     lam, l2 : float
         Weights of the two penalties, not divided by n.
     **options
@@ -240,14 +243,26 @@ def lasso_path(
     Parameters
     ----------
     X : array_like or sparse matrix, shape (n, p)
+        The columns.
     y : array_like, shape (n,)
+        What is to be explained.
     lams : array_like, optional
         Positive penalties, taken from the largest down. By default `n_lams`
         of them, geometric from ``lam_max = max |X'y|``, where the solution
         becomes zero, to ``eps * lam_max``.
     n_lams : int, optional
+        Number of penalties by default.
     eps : float, optional
-    l2, positive, weights, sample_weight, fit_intercept
+        The smallest beside the largest.
+    l2 : float, optional
+        As for `lasso`.
+    positive : bool, optional
+        As for `lasso`.
+    weights : array_like, shape (p,), optional
+        As for `lasso`.
+    sample_weight : array_like, shape (n,), optional
+        As for `lasso`.
+    fit_intercept : bool, optional
         As for `lasso`.
     tol : float, optional
         As for `lasso`, for each penalty.
@@ -256,10 +271,13 @@ def lasso_path(
     callback : callable, optional
         As for `lasso`, called for all penalties.
     disp : bool or int, optional
+        Print every iteration, or every so many.
     time_limit : float, optional
         Seconds for the whole path; what was not reached is left out.
-    backend, history
-        As for `lasso`.
+    backend : {None, "numpy", "numba", "cupy"} or str, optional
+        None goes by the arrays.
+    history : bool, optional
+        Keep the history.
 
     Returns
     -------
@@ -425,7 +443,7 @@ def _penalties(problem, lams, n_lams, eps):
 
 def run_options(tol, maxiter, callback, disp, time_limit, design):
     single = design.dtype == design.xp.float32
-    tol = _validate.positive(tol, "tol")
+    tol = _validate.nonnegative(tol, "tol")
     return {
         "tol": max(tol, _LEAST_SINGLE) if single else tol,
         "floor": single and tol < _LEAST_SINGLE,
