@@ -173,17 +173,12 @@ def _warm_block_coordinate(xp, backend):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((60, 90)) * (rng.random((60, 90)) < 0.3)
     y = np.where(X[:, 0] + X[:, 1] > 0, 1.0, -1.0)
-    for design in (np.asfortranarray(X), X, None):
-        if design is not None:
-            data = xp.asarray(design), xp.asarray(y)
-        elif backend in _KNOWS_SCIPY:
-            from scipy.sparse import csc_array
-
-            data = csc_array(X), y
-        else:
-            continue
-        _solve_block_coordinate(*data, backend)
+    for design in (np.asfortranarray(X), X):
+        _solve_block_coordinate(xp.asarray(design), xp.asarray(y), backend)
     if backend in _KNOWS_SCIPY:
+        from scipy.sparse import csc_array
+
+        _solve_block_coordinate(csc_array(X), y, backend)
         _label_graphs(backend)
 
 

@@ -39,8 +39,9 @@ def draw(ax, curves, least, floor):
 # Figure 4: gradient updates
 # --------------------------
 # Experiment A, least squares with badly scaled columns: 300 x 3000, where the paper has
-# 1000 x 10000, to keep the building of this page short. Every update is :math:`-g_b/L_b` on five coordinates; only the choice of the five
-# differs. FB: fixed blocks, of sorted :math:`L_i`. VB: any five coordinates.
+# 1000 x 10000, to keep the building of this page short. Every update is
+# :math:`-g_b/L_b` on five coordinates; only the choice of the five differs. FB: fixed
+# blocks, of sorted :math:`L_i`. VB: any five coordinates.
 
 data = dataset_a(300, 3000, seed=1)
 A = LeastSquares(data.X, data.y)
