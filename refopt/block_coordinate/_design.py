@@ -151,7 +151,9 @@ class DenseDesign(Design):
         return self.columns @ r
 
     def squared_norms(self):
-        return self.xp.vecdot(self.columns, self.columns)
+        if hasattr(self.xp, "vecdot"):
+            return self.xp.vecdot(self.columns, self.columns)
+        return self.xp.einsum("ij,ij->i", self.columns, self.columns)
 
     def take(self, index):
         return DenseDesign(self.xp, self.xp.take(self.columns, index, axis=0), self._kind)

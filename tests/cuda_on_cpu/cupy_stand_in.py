@@ -241,6 +241,10 @@ class linalg:
                 raise
             return empty_like(a)
 
+    @staticmethod
+    def solve(a, b):
+        return _call(_np.linalg.solve, a, b)
+
 
 # -- kernels -----------------------------------------------------------------------------
 class RawModule:
