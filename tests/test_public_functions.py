@@ -130,7 +130,8 @@ TABLE = {
     ),
     "logistic": Entry(
         lambda X, y, **o: refopt.logistic(X, y, 0.5, **o),
-        {"X": WIDE_ROWS, "y": LABELS}, lambda res: [res.x, res.fun], solver=True, positional=("l2",),
+        {"X": WIDE_ROWS, "y": LABELS}, lambda res: [res.x, res.fun],
+        solver=True, positional=("l2",),
     ),
     "softmax": Entry(
         lambda X, labels, **o: refopt.softmax(X, labels, 0.5, l1=0.1, **o),
