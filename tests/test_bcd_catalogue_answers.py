@@ -13,7 +13,7 @@ COMPOSITE = composite()
 
 def solve(problem, **options):
     """To the end of what rounding allows."""
-    defaults = {"block_size": min(6, problem.size), "tol": 1e-12, "maxiter": 3000}
+    defaults = {"block_size": min(6, problem.model.size), "tol": 1e-12, "maxiter": 3000}
     return minimize_bcd(problem, **(defaults | options))
 
 
@@ -126,16 +126,18 @@ def test_the_gap_is_a_bound_for_every_iterate(name):
     )  # fmt: skip
     rng = np.random.default_rng(0)
     points = [v.x for v in xs[::5]]
-    points += [problem.penalty.prox(rng.standard_normal(problem.size), 0.1) for _ in range(5)]
+    points += [
+        problem.model.penalty.prox(rng.standard_normal(problem.model.size), 0.1) for _ in range(5)
+    ]
     for x in points:
         gap = problem.dual_gap(x)
-        assert (gap is None) == (not problem.has_dual)
+        assert (gap is None) == (not problem.model.has_dual)
         if gap is not None:
             assert gap >= problem.fun(x) - best - 1e-10 * abs(best)
     for v in xs:
-        assert (v.gap is None) == (not problem.has_dual)
+        assert (v.gap is None) == (not problem.model.has_dual)
         if v.gap is not None:
-            assert v.gap * problem.gap_scale() >= v.fun - best - 1e-10 * abs(best)
+            assert v.gap * problem.model.gap_scale() >= v.fun - best - 1e-10 * abs(best)
 
 
 @pytest.mark.parametrize("name", COMPOSITE | smooth())
@@ -146,18 +148,20 @@ def test_what_is_reported_is_what_is_returned(name):
     assert res.x.shape == problem.shape == res.active.shape
     assert res.fun == pytest.approx(problem.fun(res.x), rel=1e-12)
     x = res.x.ravel()
-    kkt = problem.penalty.distance(x, problem.grad(x).ravel()).max()
+    kkt = problem.model.penalty.distance(x, problem.grad(x).ravel()).max()
     assert res.kkt == pytest.approx(kkt, rel=1e-6, abs=1e-12)
-    if problem.has_dual:
+    if problem.model.has_dual:
         assert res.gap <= 1e-9
-        assert problem.dual_gap(x) <= 1e-7 * problem.gap_scale()
+        assert problem.dual_gap(x) <= 1e-7 * problem.model.gap_scale()
     else:
         assert res.gap is None
-        start = problem.start()
-        assert kkt <= 1e-9 * problem.penalty.distance(start, problem.grad(start).ravel()).max()
+        start = problem.model.start()
+        assert (
+            kkt <= 1e-9 * problem.model.penalty.distance(start, problem.grad(start).ravel()).max()
+        )
     lengths = {len(column) for column in res.history.values()}
     assert lengths == {res.nit + 1}
-    measure = "gap" if problem.has_dual else "kkt"
+    measure = "gap" if problem.model.has_dual else "kkt"
     assert {"time", "fun", measure, "nnz", "block_size"} <= set(res.history)
     assert res.nbev == res.nit and res.njev >= 1
 
@@ -178,11 +182,11 @@ def test_updates_agree_and_active_coordinates_are_exact(name):
         np.testing.assert_array_equal(res.active, active)
         assert 0 < res.nit_active <= res.nit
         pinned = res.x[res.active]
-        if problem.penalty.__class__.__name__ == "L1":
+        if problem.model.penalty.__class__.__name__ == "L1":
             assert (pinned == 0.0).all()
         else:
-            lower = np.broadcast_to(problem.penalty.lower, P if "svm" not in name else N)
-            upper = np.broadcast_to(problem.penalty.upper, lower.shape)
+            lower = np.broadcast_to(problem.model.penalty.lower, P if "svm" not in name else N)
+            upper = np.broadcast_to(problem.model.penalty.upper, lower.shape)
             assert ((res.x == lower) | (res.x == upper))[res.active].all()
 
 
@@ -205,7 +209,7 @@ def test_the_active_set_is_identified_near_the_solution():
 @pytest.mark.parametrize("name", ["lasso", "lasso, x >= 0", "nnls", "box qp", "svm dual"])
 def test_finite_termination_on_quadratics(name, update):
     problem = COMPOSITE[name]
-    res = solve(problem, update=update, block_size=problem.size, tol=1e-14, maxiter=40)
+    res = solve(problem, update=update, block_size=problem.model.size, tol=1e-14, maxiter=40)
     assert res.success, res.message
     assert res.nit <= 25
 

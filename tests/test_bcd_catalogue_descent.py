@@ -26,7 +26,7 @@ GRAPH_PARTITIONS = ("red-black", "tree", "greedy-tree", "random-tree")
 def test_no_iteration_increases_the_objective(name, partition):
     problem = PROBLEMS[name]
     if partition == "blocks":
-        partition = [range(3), range(3, problem.size)]
+        partition = [range(3), range(3, problem.model.size)]
         partition = [np.array(b) for b in partition]
     combined = 0
     for selection, update in itertools.product(NAMES, UPDATES):
@@ -43,7 +43,7 @@ def test_no_iteration_increases_the_objective(name, partition):
         rise = np.diff(fun)
         assert (rise <= 1e-12 * np.abs(fun[:-1]) + 1e-15).all(), (selection, update, rise.max())
         assert fun[-1] < fun[0], (selection, update)
-    graphs = isinstance(problem, Quadratic) and problem.sparse
+    graphs = isinstance(problem, Quadratic) and problem.model.sparse
     assert combined >= 10 or (isinstance(partition, str) and partition in GRAPH_PARTITIONS)
     if partition in ("red-black", "tree") if isinstance(partition, str) else False:
         assert (combined > 0) == graphs
@@ -53,10 +53,10 @@ def _points(problem, seed=0):
     """Random blocks at random points."""
     rng = np.random.default_rng(seed)
     for size in (1, 2, 5):
-        x = problem.start() + 0.3 * rng.standard_normal(problem.size)
-        index = np.sort(rng.choice(problem.size, size, replace=False))
-        z = problem.state(x)
-        yield Block(problem, index).at(x, z), x, index
+        x = problem.model.start() + 0.3 * rng.standard_normal(problem.model.size)
+        index = np.sort(rng.choice(problem.model.size, size, replace=False))
+        z = problem.model.state(x)
+        yield Block(problem.model, index).at(x, z), x, index
 
 
 def _decrease(problem, x, index, new):
@@ -79,14 +79,14 @@ def test_smooth_updates_keep_their_promises(name):
         assert _decrease(problem, x, index, gradient(point)) >= by_gradient - slack
         assert _decrease(problem, x, index, matrix(point)) >= by_matrix - slack
         assert _decrease(problem, x, index, newton(point)) > 0
-        update = Backtracking(problem)
+        update = Backtracking(problem.model)
         gained = _decrease(problem, x, index, update(point))
         assert gained >= g @ g / (2 * update.estimates[index[0]]) - slack
         d = cubic(point) - point.x
         model = g @ d + 0.5 * d @ point.hessian @ d + block.third / 6 * np.linalg.norm(d) ** 3
         if block.third:
             assert _decrease(problem, x, index, point.x + d) >= -model - slack
-        if problem.quadratic:
+        if problem.model.quadratic:
             assert _decrease(problem, x, index, matrix(point)) == pytest.approx(by_matrix, rel=1e-7)
 
 
@@ -134,7 +134,7 @@ def test_message_passing_zeroes_the_gradient_of_a_whole_tree():
     )  # fmt: skip
     from refopt import forest_partition
 
-    labels = forest_partition(problem.design.matrix)
+    labels = forest_partition(problem.model.design.matrix)
     for k, x in enumerate(seen):
         on = labels == k % (labels.max() + 1)
         assert np.abs(problem.grad(x)[on]).max() <= 1e-12 * 60
@@ -145,24 +145,24 @@ def test_proximal_updates_keep_their_promises(name):
     problem = PROBLEMS[name]
     rng = np.random.default_rng(3)
     for size in (1, 3, 6):
-        x = problem.penalty.prox(0.4 * rng.standard_normal(problem.size), 0.1)
-        index = np.sort(rng.choice(problem.size, size, replace=False))
-        block = Block(problem, index)
-        point = block.at(x, problem.state(x))
+        x = problem.model.penalty.prox(0.4 * rng.standard_normal(problem.model.size), 0.1)
+        index = np.sort(rng.choice(problem.model.size, size, replace=False))
+        block = Block(problem.model, index)
+        point = block.at(x, problem.model.state(x))
         slack = 1e-12 * abs(problem.fun(x)) + 1e-15
         new = prox_gradient(point)
         d = new - point.x
         model = point.gradient @ d + 0.5 * block.lipschitz * d @ d
-        model += problem.penalty.take(index).changes(point.x, new).sum()
+        model += problem.model.penalty.take(index).changes(point.x, new).sum()
         assert model <= slack
         assert _decrease(problem, x, index, new) >= -model - slack
         best = _decrease(problem, x, index, prox_newton(point))
         assert best >= -slack
         assert _decrease(problem, x, index, two_metric(point)) >= -slack
-        if problem.quadratic:  # prox-newton is the minimiser of the block
+        if problem.model.quadratic:  # prox-newton is the minimiser of the block
             y = x.copy()
             y[index] = prox_newton(point)
-            distance = problem.penalty.distance(y, problem.grad(y).ravel())[index]
+            distance = problem.model.penalty.distance(y, problem.grad(y).ravel())[index]
             assert distance.max() <= 1e-10 * np.abs(problem.grad(x)).max()
             assert best >= _decrease(problem, x, index, new) - slack
 

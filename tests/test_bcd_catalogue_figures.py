@@ -85,8 +85,8 @@ def test_trees_beat_colours_beat_small_blocks(kind):
     problem = Quadratic(data.A, data.b)
     x = sla.spsolve(data.A.tocsc(), data.b)
     fun = problem.fun(x)
-    start = problem.fun(np.zeros(problem.size)) - fun
-    n_third = round(problem.size ** (1 / 3))
+    start = problem.fun(np.zeros(problem.model.size)) - fun
+    n_third = round(problem.model.size ** (1 / 3))
     left = {}
     for name, options in {
         "greedy tree": {"partition": "greedy-tree", "selection": "gs"},

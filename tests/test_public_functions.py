@@ -178,7 +178,7 @@ TABLE = {
     ),
     "minimize_bcd": Entry(
         lambda A, b, **o: refopt.minimize_bcd(
-            refopt.LeastSquares(A, b, l1=300.0), block_size=40, **o
+            refopt.LeastSquares(A, b, l1=300.0), block_size=150, **o
         ),
         {"A": WIDE, "b": WIDE_SIDE}, lambda res: [res.x, res.fun], solver=True,
         positional=("problem", "x0"),

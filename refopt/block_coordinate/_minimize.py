@@ -21,6 +21,7 @@ from refopt.block_coordinate._result import build
 from refopt.block_coordinate._selection import Selector
 from refopt.block_coordinate.problems import Problem
 from refopt.penalties import L1, Box
+from refopt_backends import resolve
 
 _FRESH = 50  # iterations after which z = A x is computed anew
 _IDLE_ROUNDS = 5  # rounds without any change after which a run has stalled
@@ -117,7 +118,7 @@ def minimize_bcd(
     rng : None, int or numpy.random.Generator, optional
         For the random rules.
     backend : str, optional
-        That of the problem, which is chosen where the problem is made.
+        See `refopt_backends.resolve`; that of the problem by default.
     history : bool, optional
         Whether the result has one.
 
@@ -182,14 +183,14 @@ def minimize_bcd(
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a problem object, got {type(problem).__name__}")
     check_names(selection, update, diag)
-    if backend is not None and backend != problem.kernels.name:
-        raise ValueError(
-            f'backend must be that of the problem, "{problem.kernels.name}", got {backend!r}'
-        )
     tol, maxiter = _validate.nonnegative(tol, "tol"), _validate.count(maxiter, "maxiter")
     disp = _validate.display(disp)
-    problem = copy.copy(problem)
+    problem = copy.copy(problem.model)
     problem.effort = Effort()
+    if backend is not None:
+        _, problem.kernels = resolve(
+            problem.coordinate_lipschitz, backend=backend, names=("the matrix of problem",)
+        )
     blocks = make_partition(problem, partition, block_size)
     update = resolve_update(problem, blocks, update)
     if update == "message-passing" and not blocks.forest and not blocks.variable:

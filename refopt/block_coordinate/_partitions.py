@@ -12,7 +12,7 @@ from refopt.block_coordinate._forests import (
     red_black_partition,
     symmetric_graph,
 )
-from refopt.block_coordinate.problems import Quadratic
+from refopt.block_coordinate._models import QuadraticModel
 
 FIXED = ("order", "sort", "average", "sort-h", "average-h")
 GRAPH = ("red-black", "tree", "greedy-tree", "random-tree")
@@ -132,11 +132,8 @@ def forests_given(problem: Any, partition: FixedBlocks) -> Any:
     ValueError
         The problem has no sparse matrix, or the graph of a block has a cycle.
     """
-    if not (isinstance(problem, Quadratic) and problem.sparse):
-        raise ValueError(
-            'update "message-passing" needs a Quadratic with a sparse matrix, '
-            f"got {type(problem).__name__}"
-        )
+    if not (isinstance(problem, QuadraticModel) and problem.sparse):
+        raise ValueError('update "message-passing" needs a Quadratic with a sparse matrix')
     forests = FixedBlocks(problem, [_host(b.index) for b in partition.blocks], forest=True)
     for k, block in enumerate(forests.blocks):
         try:
@@ -168,10 +165,9 @@ def _ordered(problem, partition):
 
 
 def _graph_blocks(problem, partition, alive):
-    if not (isinstance(problem, Quadratic) and problem.sparse):
+    if not (isinstance(problem, QuadraticModel) and problem.sparse):
         raise ValueError(
-            f'partition "{partition}" needs the graph of a Quadratic with a sparse matrix, '
-            f"got {type(problem).__name__}"
+            f'partition "{partition}" needs the graph of a Quadratic with a sparse matrix'
         )
     if partition in ("greedy-tree", "random-tree"):
         return TreeBlocks(problem, np.flatnonzero(alive), partition == "random-tree")

@@ -307,13 +307,16 @@ class Selector:
         if self.rule == "gsq-omp":
             D = xp.where(problem.coordinate_lipschitz > 0, self.L, xp.full_like(self.L, math.inf))
             found = orthogonal_matching(
-                xp, g, problem.bound_times, lambda b: problem.block_bound(b), D, tau
+                xp, g, problem.bound_times, lambda b: problem.bound(b, problem.columns(b)), D, tau
             )
         else:
             lmax = self._once("lmax", lambda: largest_eigenvalue(xp, problem.bound_times, p))
             d0 = _placed(xp, -(g[start] / self.D[start]) / tau, start, p)
             found = hard_thresholding(xp, g, problem.bound_times, lmax, start, d0)
-        promise = [float(g[b] @ solve(xp, problem.block_bound(b), g[b])) for b in (found, start)]
+        promise = [
+            float(g[b] @ solve(xp, problem.bound(b, problem.columns(b)), g[b]))
+            for b in (found, start)
+        ]
         return found if promise[0] >= promise[1] else start
 
     # trees: the order in which nodes are visited
@@ -480,7 +483,10 @@ class _Model:
     def bound_times(self, d):
         return self.H @ d
 
-    def block_bound(self, b):
+    def columns(self, b):
+        return None
+
+    def bound(self, b, columns):
         return self.xp.take(self.xp.take(self.H, b, axis=0), b, axis=1)
 
 
@@ -540,7 +546,11 @@ def identify_active_set(x, g, problem):
     >>> refopt.identify_active_set(x, problem.grad(x), problem)
     array([False,  True])
     """
-    xp, penalty = problem.xp, problem.penalty
-    x, g = problem.flat(x), problem.flat(g, "g")
-    L = without_zeros(xp, problem.coordinate_lipschitz)
-    return xp.reshape(penalty.active(penalty.prox(x - g / L, 1 / L)), problem.shape)
+    model = problem.model
+    xp, penalty = model.xp, model.penalty
+    x, g = _validate.as_array(x, "x"), _validate.as_array(g, "g")
+    resolve(x, g, backend=model.kernels.name, names=("x", "g"))
+    x = _validate.all_finite(xp, model.flat(x), "x")
+    g = _validate.all_finite(xp, model.flat(g, "g"), "g")
+    L = without_zeros(xp, model.coordinate_lipschitz)
+    return xp.reshape(penalty.active(penalty.prox(x - g / L, 1 / L)), model.shape)
