@@ -84,9 +84,9 @@ plt.show()
 # -------------------------
 # Experiments D and E, label propagation on a lattice and on two moons. A block whose
 # graph is a forest is solved exactly in time proportional to its size, so that blocks of
-# hundreds of nodes cost what a dense solve of :math:`n^{1/3}` nodes does. Any
-# *fixed* forest partition leaves room for the forest that is grown anew each time
-# from the nodes of largest gradient.
+# hundreds of nodes cost what a dense solve of :math:`n^{1/3}` nodes does. Best is
+# the forest that is grown anew each time from the nodes of largest gradient, before
+# the fixed forests that a greedy partition finds.
 
 forests = {
     "general, n^(1/3)": {"selection": "gs", "update": "exact", "block_size": 13},
