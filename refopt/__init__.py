@@ -54,7 +54,7 @@ _HOMES = {
     }.items()
     for name in names
 }
-_MODULES = ("block_coordinate", "problems", "transport")
+_MODULES = ("block_coordinate", "problems", "proximal", "transport")
 
 __all__ = ["__version__", *sorted(_HOMES), *_MODULES]
 

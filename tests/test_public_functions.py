@@ -517,7 +517,7 @@ def test_the_global_random_state_is_left_alone():
 # Docstrings
 
 
-MODULES = ["refopt", "refopt.transport", "refopt.problems", "refopt.plot"]
+MODULES = ["refopt", "refopt.transport", "refopt.problems", "refopt.plot", "refopt.proximal"]
 NOT_ASKED = {
     "ES01": "a one-line summary can say all",
     "SA01": "not every function has kin",

@@ -351,6 +351,21 @@ _L1_QUADRATIC = (
     ),
 )
 
+_HALPERN = (
+    Kernel(
+        "project_simplex",
+        "halpern",
+        "v (n,), radius, tau0 or None -> p (n,), tau",
+        "The nearest point p = max(v - tau, 0) with p >= 0 and sum p = radius; tau0 is a guess.",
+    ),
+)
+
 KERNELS = _indexed(
-    *_TRANSPORT, *_FORESTS, *_MULTILEVEL, *_LOGISTIC_ROWS, *_BOX_QUADRATIC, *_L1_QUADRATIC
+    *_TRANSPORT,
+    *_FORESTS,
+    *_MULTILEVEL,
+    *_LOGISTIC_ROWS,
+    *_BOX_QUADRATIC,
+    *_L1_QUADRATIC,
+    *_HALPERN,
 )

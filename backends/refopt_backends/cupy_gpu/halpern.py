@@ -1,0 +1,15 @@
+"""CUDA kernels of monotone inclusions and games."""
+
+import math
+
+import cupy
+
+from refopt_backends.cupy_gpu import _shapes as shapes
+
+
+def project_simplex(v, radius, tau0):
+    p, tau = cupy.empty_like(v), cupy.empty(1)
+    start = -math.inf if tau0 is None else float(tau0)
+    args = (v, v.size, radius, start, p, tau)
+    shapes.run("halpern.cu", "project_simplex", 1, args, v.dtype, shapes.per_warp(v))
+    return p, tau[0]

@@ -1,0 +1,36 @@
+"""Compiled kernels of monotone inclusions and games."""
+
+import numpy as np
+
+from refopt_backends.numba_cpu._jit import FAST, jit
+
+
+# The shifted entries are stored, lest v - top - tau be summed in another order.
+@jit(fastmath=FAST)
+def _project_simplex(v, radius, tau, shifted, p):
+    n = v.size
+    top = np.float64(v[0])
+    for i in range(n):
+        top = max(top, v[i])
+    for i in range(n):
+        shifted[i] = v[i] - top
+    tau, first = min(max(tau - top, -radius), -radius / n), True
+    while True:
+        count, total = 0, 0.0
+        for i in range(n):
+            above = shifted[i] > tau
+            count += above
+            total += shifted[i] if above else 0.0
+        new = max((total - radius) / count, -radius)
+        if new <= tau and not first:  # it only rises after the first step, but for rounding
+            break
+        tau, first = new, False
+    for i in range(n):
+        p[i] = max(shifted[i] - tau, 0.0)
+    return tau + top
+
+
+def project_simplex(v, radius, tau0):
+    p = np.empty_like(v)
+    start = -np.inf if tau0 is None else float(tau0)
+    return p, _project_simplex(v, float(radius), start, np.empty(v.size), p)
