@@ -57,6 +57,19 @@ def test_a_diagonal_matrix_in_closed_form():
     np.testing.assert_allclose(res.x, np.clip(-c / d, -1.0, 0.5), atol=1e-14)
 
 
+@pytest.mark.parametrize("size", [1e-100, 1e-30, 1e30, 1e100])
+def test_a_solution_deep_inside_a_wide_box(size):
+    Q, c = instance(8, 20)
+    x = -np.linalg.solve(Q, c)
+    for factor, width in ((1.0, 1e30), (size, 10.0 * max(1.0, 1 / size))):
+        res = refopt.box_qp(Q * factor, c, (-width, width))
+        assert res.success
+        np.testing.assert_allclose(res.x * factor, x, rtol=1e-6, atol=1e-12)
+    res = refopt.box_qp(Q * size, c * size, (-1e30, 1e30))
+    assert res.success
+    np.testing.assert_allclose(res.x, x, rtol=1e-6, atol=1e-12)
+
+
 def test_bounds_in_all_spellings():
     Q, c = instance(4, 9)
     expected = refopt.box_qp(Q, c, (0.0, 0.5)).x

@@ -1,5 +1,7 @@
 """Sparse logistic regression: true certificates, invariances, separable data, any input."""
 
+import math
+
 import array_api_strict
 import numpy as np
 import pytest
@@ -299,3 +301,47 @@ BAD = [
 def test_bad_input_is_named(change, error, message):
     with pytest.raises(error, match=message):
         refopt.l1_logistic(**GOOD | change)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("tol", [1e-8, 1e-14, 0.0])
+@pytest.mark.parametrize("share", [1.0, 0.5])  # of the rows that the free column separates
+def test_unpenalised_columns_that_separate_leave_no_minimiser(backend, intercept, tol, share):
+    rng = np.random.default_rng(17)
+    X = rng.standard_normal((60, 4))
+    y = np.where(rng.random(60) < 0.5, -1.0, 1.0)
+    X[:, 0] = np.where(rng.random(60) < share, y * (1 + rng.random(60)), 0)
+    whole = share == 1.0
+    options = {"fit_intercept": intercept and whole, "tol": tol, "backend": backend}
+    for res in (
+        refopt.l1_logistic(X, y, 1.0, weights=[0, 1, 1, 1], **options),
+        refopt.l1_logistic(scipy.sparse.csc_array(X), y, 1.0, weights=[0, 1, 1, 1], **options),
+        refopt.l1_logistic(X[:, :1], y, 0.0, **options),
+        refopt.l1_logistic(
+            X if whole else X[:, :1], y, 1.0, weights=np.zeros(4 if whole else 1), **options
+        ),
+    ):
+        assert res.status == 5 and not res.success and "no minimiser" in res.message
+        assert np.all(np.isfinite(res.x)) and math.isfinite(res.intercept)
+        assert math.isfinite(res.fun) and math.isfinite(res.kkt)
+
+
+def test_a_tiny_squared_penalty_is_no_obstacle():
+    X, y = instance(60, 10, 3)
+    lam = 0.1 * lam_max(X, y)
+    without = refopt.l1_logistic(X, y, lam, tol=1e-10)
+    for l2 in (1e-300, 1e-100, 1e-20):
+        res = refopt.l1_logistic(X, y, lam, l2=l2, tol=1e-10)
+        assert res.success and res.fun == pytest.approx(without.fun, rel=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e-100, 1e100])
+def test_extreme_units(size):
+    X, y = instance(60, 10, 3)
+    lam = 0.1 * lam_max(X, y)
+    plain = refopt.l1_logistic(X, y, lam, tol=1e-10)
+    res = refopt.l1_logistic(X * size, y, lam * size, tol=1e-10)
+    assert res.success and np.allclose(res.x * size, plain.x, rtol=1e-6, atol=1e-8)
+    res = refopt.l1_logistic(X, y, lam * size, sample_weight=np.full(60, size), tol=1e-10)
+    assert res.success and np.allclose(res.x, plain.x, rtol=1e-6, atol=1e-8)

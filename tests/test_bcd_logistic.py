@@ -314,6 +314,29 @@ def test_separable_classes_without_a_penalty_end_with_status_5(intercept):
     assert logistic(X, y, 1e-6, fit_intercept=intercept).success
 
 
+def test_classes_that_a_plane_touches_have_no_minimiser_either():
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 2, 40)
+    X = np.where(rng.random((40, 1)) < 0.5, (2 * y - 1)[:, None] * (1 + rng.random((40, 1))), 0)
+    res = logistic(X, y, 0.0)
+    assert res.status == 5 and np.isfinite(res.x).all()
+    assert res.fun == pytest.approx(np.log(2) * np.sum(X == 0), rel=1e-7)
+
+
+@pytest.mark.parametrize("size", [1e-100, 1e100])
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("make", [np.asarray, sp.csc_array])
+def test_extreme_units(size, backend, make):
+    X, y = data(60, 8)
+    plain = logistic(X, y, 1.0, tol=1e-12).x
+    res = logistic(make(X * size), y, size * size, tol=1e-12, backend=backend)
+    assert res.success
+    np.testing.assert_allclose(res.x * size, plain, rtol=1e-5, atol=1e-6)
+    res = logistic(make(X), y, size, sample_weight=np.full(60, size), tol=1e-12, backend=backend)
+    assert res.success
+    np.testing.assert_allclose(res.x, plain, rtol=1e-5, atol=1e-6)
+
+
 def test_one_class_is_unbounded_without_a_penalty():
     X, _ = data()
     for y in (np.ones(200), np.zeros(200), np.full(200, -1)):

@@ -30,11 +30,17 @@ def dual_value(X, c, l2, l1, W, b=0.0):
     """D at the slopes of the loss, scaled to be feasible, from its definition."""
     Z = X @ W + b
     P = np.exp(Z - logsumexp(Z, axis=1, keepdims=True))
-    Y = np.eye(P.shape[1])[c]
-    R = P - Y
+    R = P - np.eye(P.shape[1])[c]
+    if l2 and l1:  # of R and its feasible multiple the better
+        feasible = dual_value(X, c, 0, l1, W, b)
+        return max(feasible, dual_of(X, c, l2, l1, R))
     if l2 == 0:
         R = R / max(1.0, np.abs(X.T @ R).max() / l1)
-    q = R + Y
+    return dual_of(X, c, l2, l1, R)
+
+
+def dual_of(X, c, l2, l1, R):
+    q = R + np.eye(R.shape[1])[c]
     assert q.min() >= 0 and np.allclose(q.sum(axis=1), 1)
     entropy = np.sum(np.where(q > 0, q * np.log(np.where(q > 0, q, 1)), 0))
     excess = np.maximum(np.abs(X.T @ R) - l1, 0)
@@ -268,6 +274,23 @@ def test_separable_classes_without_penalties_end_with_status_5(intercept):
         assert np.isfinite(res.x).all() and math.isfinite(res.fun)
         assert np.array_equal(np.argmax(X @ res.x + res.intercept, axis=1), c)
     assert softmax(X, c, 1e-6, fit_intercept=intercept).success
+
+
+@pytest.mark.parametrize("size", [1e-100, 1e100])
+def test_extreme_units(size):
+    X, c = data(60, 5, 3)
+    plain = softmax(X, c, 1.0, tol=1e-12).x
+    res = softmax(X * size, c, size * size, tol=1e-12)
+    assert res.success
+    np.testing.assert_allclose(res.x * size, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_a_tiny_squared_penalty_beside_l1_is_no_obstacle():
+    X, c = data(60, 5, 3)
+    without = softmax(X, c, 0.0, l1=2.0, tol=1e-9)
+    for l2 in (1e-300, 1e-20):
+        res = softmax(X, c, l2, l1=2.0, tol=1e-9)
+        assert res.success and res.fun == pytest.approx(without.fun, rel=1e-8)
 
 
 def test_without_penalties_the_gradient_vanishes():

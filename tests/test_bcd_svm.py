@@ -230,3 +230,12 @@ def test_bad_input_is_named(changes, message):
     arguments = {"X": X, "y": y} | changes
     with pytest.raises(ValueError, match=message):
         refopt.svm_dual(**arguments)
+
+
+@pytest.mark.parametrize("size", [1e-100, 1e-30, 1e30, 1e100])
+def test_extreme_units(size):
+    X, y = instance()
+    plain = refopt.svm_dual(X, y)
+    res = refopt.svm_dual(X * size, y, C=size**-2)
+    assert res.success
+    np.testing.assert_allclose(res.w * size, plain.w * size**0, rtol=1e-4, atol=1e-6)

@@ -8,6 +8,7 @@ from refopt.block_coordinate._design import SparseDesign
 
 _SHIFT = 1e-6  # least eigenvalue looked for, relative to the least diagonal entry
 _MOST_FACTORISED = 2000
+_NOISE = 1e-10
 
 
 class MatrixForm:
@@ -77,13 +78,19 @@ class MatrixForm:
         return max(0.0, float(self.xp.min(self.diagonal - others)) * (1 - 1e-12))
 
     def lower_bound_gap(self, x, g, lower, upper):
-        """An upper bound of f(x) - min f, infinity if there is none."""
-        return model_gap(self.xp, x, g, lower, upper, self._curvature(lower, upper))
+        """An upper bound of f(x) - min f, infinity if there is none.
 
-    def _curvature(self, lower, upper):
+        Curvature is asked for where the box is infinite, or so wide that rounding of g
+        times its width hides f.
+        """
         xp = self.xp
-        finite = bool(xp.all(xp.isfinite(lower) & xp.isfinite(upper)))
-        return 0.0 if finite else self.least_eigenvalue
+        if bool(xp.all(xp.isfinite(lower) & xp.isfinite(upper))):
+            gap = model_gap(xp, x, g, lower, upper, 0.0)
+            value = abs(0.5 * float(x @ (g + self.c)))
+            noise = _NOISE * float(xp.abs(self.c) @ (upper - lower))
+            if gap <= _NOISE * value or gap > noise:
+                return gap
+        return model_gap(xp, x, g, lower, upper, self.least_eigenvalue)
 
 
 class LeastSquaresForm(MatrixForm):

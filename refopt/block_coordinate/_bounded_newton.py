@@ -62,7 +62,7 @@ class Box:
         self.form, self.xp, self.lower, self.upper = form, form.xp, lower, upper
         self.kernels = form.kernels
         origin = self.at(self.project(self.xp.zeros_like(lower)))
-        self.scale, self.kkt_scale = abs(origin.fun), origin.kkt
+        self.scale, self.first_gap, self.kkt_scale = abs(origin.fun), origin.gap, origin.kkt
 
     def project(self, x):
         """The nearest point of the box."""
@@ -82,8 +82,8 @@ class Box:
         return _ratio(point.kkt, self.kkt_scale)
 
     def relative_gap(self, point):
-        """gap / max(|f(x)|, |f(P(0))|)."""
-        return _ratio(point.gap, max(abs(point.fun), self.scale))
+        """gap / max(|f(x)|, |f(P(0))|); where both are 0 over the gap at P(0)."""
+        return _ratio(point.gap, max(abs(point.fun), self.scale) or self.first_gap)
 
 
 def _ratio(value, scale):

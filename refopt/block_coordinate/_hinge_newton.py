@@ -168,7 +168,7 @@ def proximal_step(rows, C, point, sigma, effort):
         a = xp.clip(base, 0.0, cap)
         residual = part.combine(a) + rest - w
         size = float(xp.linalg.vector_norm(residual))
-        moved = float(xp.linalg.vector_norm(a - start)) / math.sqrt(sigma)
+        moved = _norm(xp, a - start) / math.sqrt(sigma)
         floor = 1e-14 * float(xp.linalg.vector_norm(w))
         piece, before = state_of(xp, base, cap), piece
         # a whole step within one quadratic piece leaves rounding only
@@ -194,6 +194,12 @@ def proximal_step(rows, C, point, sigma, effort):
     effort.nbev += index.shape[0]
     effort.njev += 1
     return evaluate(rows, C, new), steps, solved
+
+
+def _norm(xp, v):
+    """The Euclidean norm of entries of any size."""
+    largest = float(xp.max(xp.abs(v))) if v.shape[0] else 0.0
+    return largest * float(xp.linalg.vector_norm(v / largest)) if largest > 0 else 0.0
 
 
 def _put(xp, whole, mask, values):

@@ -1,16 +1,17 @@
 """Sparse logistic regression, as users call it."""
 
+import dataclasses
 import math
 
 from scipy.optimize import OptimizeResult
 
-from refopt import _driver, _validate
+from refopt import _driver, _status, _validate
 from refopt.block_coordinate._class_labels import row_weights, signs
 from refopt.block_coordinate._design import take_in
 from refopt.block_coordinate._lasso import SAFETY, last_change, run_options, vector
 from refopt.block_coordinate._logistic_blocks import LogisticL1, logistic_blocks
 from refopt.block_coordinate._result import build
-from refopt.block_coordinate._smooth_logistic import logistic
+from refopt.block_coordinate._smooth_logistic import SEPARABLE, logistic
 
 _SMALL = 2**12  # entries of X below which compiled kernels are not chosen by themselves
 
@@ -199,6 +200,9 @@ def l1_logistic(
     x = xp.astype(w, design.dtype)
     if design.dtype != xp.float64:  # what is returned was rounded
         error, kkt, fun = _recomputed(problem, xp.astype(x, xp.float64), b)
+    problem.w, problem.b = w, b
+    if problem.separated() and outcome.status != _status.CALLBACK_STOP:
+        outcome = dataclasses.replace(outcome, status=_status.INFEASIBLE, detail=SEPARABLE)
     return build(
         outcome,
         x=x,

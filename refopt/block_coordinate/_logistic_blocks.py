@@ -103,26 +103,45 @@ class LogisticL1:
     def dual(self, slopes: Any) -> float:
         """A lower bound of min F, -sum_i s_i h(q_i) of q in [0, 1] with feasible theta = s y q.
 
-        h(q) = q log q + (1 - q) log(1 - q). Without l2 q = expit(-y z) is shrunk
-        until |x_j'theta| <= penalty_j, with l2 the excess costs
+        h(q) = q log q + (1 - q) log(1 - q). q = expit(-y z) is shrunk until
+        |x_j'theta| <= penalty_j; with l2 the excess may be paid for instead, by
         sum_j max(0, |x_j'theta| - penalty_j)^2 / (2 l2).
         """
         xp = self.xp
-        size, shrink, cost = xp.abs(slopes), 1.0, 0.0
+        size, bound = xp.abs(slopes), -math.inf
         if self.l2 > 0:
             excess = xp.maximum(size - self.penalty, xp.zeros_like(size))
-            cost = half_square(xp, excess, self.l2)
-        elif size.shape[0]:
-            if self.unpenalised.shape[0]:
-                free = float(xp.max(xp.take(size, self.unpenalised)))
-                if free > _ROUNDING * float(xp.max(xp.abs(self.first))):
-                    return -math.inf
-            safe = xp.where(self.penalty > 0, self.penalty, xp.ones_like(size))
-            shrink = max(1.0, float(xp.max(xp.where(self.penalty > 0, size / safe, 0.0))))
+            bound = self._entropies(1.0) - half_square(xp, excess, self.l2)
+        if not size.shape[0]:
+            return self._entropies(1.0)
+        if self.unpenalised.shape[0]:
+            free = float(xp.max(xp.take(size, self.unpenalised)))
+            if free > _ROUNDING * float(xp.max(xp.abs(self.first))):
+                return bound
+        safe = xp.where(self.penalty > 0, self.penalty, xp.ones_like(size))
+        shrink = max(1.0, float(xp.max(xp.where(self.penalty > 0, size / safe, 0.0))))
+        return max(bound, self._entropies(shrink))
+
+    def _entropies(self, shrink):
+        """-sum_i s_i h(q_i) of the shrunk q."""
+        xp = self.xp
         used = self.rows > 0
         weight = xp.where(used, self.rows, xp.ones_like(self.rows))
         q = xp.where(used, xp.clip(self.y * self.theta / weight, 0.0, 1.0), 0.0) / shrink
-        return -float(self.rows @ (entropy(q) + entropy(1 - q))) - cost
+        return -float(self.rows @ (entropy(q) + entropy(1 - q)))
+
+    def separated(self) -> bool:
+        """Whether the unpenalised part of (w, b) proves that there is no minimiser.
+
+        Along a direction that costs no penalty, and on which no sample's loss rises
+        and one falls, F falls for ever.
+        """
+        xp = self.xp
+        if self.l2 > 0 or not self.unpenalised.shape[0]:
+            return False
+        w = xp.where(self.penalty == 0, self.w, xp.zeros_like(self.w))
+        margins = (self.y * (self.design.times(w) + self.b))[self.rows > 0]
+        return bool(xp.all(margins >= 0) & xp.any(margins > 0))
 
     def errors(self, index: Any, slopes: Any) -> Any:
         """dist(x_j'theta - l2 w_j, penalty_j d|w_j|) of some coordinates."""

@@ -151,8 +151,12 @@ class LogisticProblem:
         return Systems(self)
 
     def separated(self, point):
-        """Whether every sample lies on its own side, which without l2 proves F unbounded."""
-        return bool(self.xp.all((self.y * point.z > 0) | (self.s == 0)))
+        """Whether no sample lies on the wrong side and one on its own.
+
+        Without l2 this proves that F falls for ever along v.
+        """
+        margins = (self.y * point.z)[self.s > 0]
+        return bool(self.xp.all(margins >= 0) & self.xp.any(margins > 0))
 
 
 def newton(problem, v, tol, measure):

@@ -14,7 +14,7 @@ from refopt.block_coordinate._row_space import Reduced, pays, row_space_newton
 SMALL = 2**12  # entries of X below which compiled kernels are not chosen by themselves
 SAFETY = 0.9  # room for rounding between the error met on the way and the recomputed one
 _LEAST_SINGLE = 1e-6  # tolerance that answers in float32 can meet
-_SEPARABLE = "The classes are separated by a plane: without a penalty there is no minimiser."
+SEPARABLE = "The classes are separated at no penalty: there is no minimiser."
 
 
 def logistic(
@@ -225,7 +225,7 @@ def _solved(problem, v, classes, tol, history, limits):
     error = measure(point)
     separated = problem.l2 == 0 and problem.separated(point)
     if separated and outcome.status != _status.CALLBACK_STOP:
-        outcome = dataclasses.replace(outcome, status=_status.INFEASIBLE, detail=_SEPARABLE)
+        outcome = dataclasses.replace(outcome, status=_status.INFEASIBLE, detail=SEPARABLE)
     words = "relative duality gap" if problem.l2 else "relative gradient"
     return build(
         outcome, x=x[:p], fun=point.fun, error=error, tol=tol, words=words,

@@ -25,7 +25,7 @@ _CENTRINGS = 60
 _ROUNDING = 1e-15
 _FURTHEST = 4.0  # that a step moves an intercept
 _ARMIJO = 1e-4
-_FLAT = 1e-60  # curvature along a unit vector that is taken for none
+_FLAT = 1e-250  # curvature along a unit vector that is taken for none
 
 
 @dataclass(frozen=True)
@@ -146,26 +146,26 @@ class SoftmaxProblem:
 
         The dual point is the slope R = s (P - Y) of the loss, whose conjugate
         there is sum_i s_i sum_k p_ik log p_ik. With l2 it is feasible, and by
-        Fenchel-Young the gap is a sum of nonnegative terms over W. Without,
+        Fenchel-Young the gap is a sum of nonnegative terms over W. With l1
         R / t with t = max(1, max|X'R| / l1) is: its probabilities
-        Y + (P - Y)/t lie between Y and P.
+        Y + (P - Y)/t lie between Y and P. The smaller gap of the two counts.
         """
         xp = self.xp
         W, g = point.v[: self.p, :], point.gradient[: self.p, :]
+        slopes, gap = self.l2 * W - g, math.inf  # -X'R
         if self.l2:
-            slopes = -(g - self.l2 * W)  # -X'R
             excess = xp.maximum(xp.abs(slopes) - self.l1, xp.zeros_like(slopes))
             T = xp.sign(slopes) * excess
             gap = float(xp.sum((self.l2 * W - T) ** 2)) / (2 * self.l2)
             gap += float(xp.sum(self.l1 * xp.abs(W) - (slopes - T) * W))
-        elif self.l1:
-            largest = float(xp.max(xp.abs(g))) if g.size else 0.0
+        if self.l1:
+            largest = float(xp.max(xp.abs(slopes))) if g.size else 0.0
             t = max(1.0, largest / self.l1)
             Y = self.codes[:, None] == xp.arange(self.classes)[None, :]
             P = point.curvature
             q = xp.where(Y, 1 - (1 - P) / t, P / t)
-            gap = point.fun + float(self.s @ xp.sum(entropy(q), axis=1))
-        else:
+            gap = min(gap, point.fun + float(self.s @ xp.sum(entropy(q), axis=1)))
+        if not (self.l1 or self.l2):
             return None
         return max(0.0, gap) / self.at_zero if self.at_zero > 0 else 0.0
 
@@ -176,11 +176,15 @@ class SoftmaxProblem:
         return float(self.s @ (xp.sum(P * along * along, axis=1) - mean * mean))
 
     def separated(self, point):
-        """Whether every sample's own class is strictly the likeliest."""
+        """Whether no class is likelier than a sample's own, and one sample's own is the likeliest.
+
+        Without penalties this proves that F falls for ever along V.
+        """
         xp = self.xp
         own = self.codes[:, None] == xp.arange(self.classes)[None, :]
         best = xp.max(xp.where(own, -xp.inf, point.z), axis=1)
-        return bool(xp.all((xp.sum(xp.where(own, point.z, 0.0), axis=1) > best) | (self.s == 0)))
+        margins = (xp.sum(xp.where(own, point.z, 0.0), axis=1) - best)[self.s > 0]
+        return bool(xp.all(margins >= 0) & xp.any(margins > 0))
 
     def systems(self):
         """What solves its linear systems."""

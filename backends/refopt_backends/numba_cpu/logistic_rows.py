@@ -7,7 +7,7 @@ from refopt_backends.numba_cpu._jit import FAST, jit
 from refopt_backends.numba_cpu._machine import NO_NAN, exp
 from refopt_backends.reference import logistic_rows as reference
 
-_FLAT = reference._FLAT
+_FLAT = 1e-250  # as in the reference
 _BLOCK_ENTRIES = 2**16  # of a dense matrix, scaled while they are in cache
 
 

@@ -8,7 +8,7 @@ one, its transpose.
 
 from refopt_backends._home import namespace_of
 
-_FLAT = 1e-60  # curvature along a unit vector that is taken for none
+_FLAT = 1e-250  # curvature along a unit vector that is taken for none
 
 
 def logistic_terms(z, y, s):
