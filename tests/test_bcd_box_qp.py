@@ -209,3 +209,19 @@ def test_negative_curvature_is_refused_when_met():
     Q = np.array([[1.0, 3.0], [3.0, 1.0]])
     with pytest.raises(ValueError, match="Q must be positive semidefinite"):
         refopt.box_qp(Q, [1.0, -1.0], (-np.inf, np.inf))
+
+
+@pytest.mark.parametrize("off", [2.0, 1.0 + 1e-6])
+def test_negative_curvature_is_refused_where_the_box_is_finite_too(off):
+    Q = np.array([[1.0, off, 0.0], [off, 1.0, 0.0], [0.0, 0.0, 3.0]])
+    with pytest.raises(ValueError, match="Q must be positive semidefinite"):
+        refopt.box_qp(Q, [1.0, 1.0, 0.0], (-10, 10))
+
+
+def test_a_start_that_overflows_is_replaced():
+    Q, c = instance()
+    plain = refopt.box_qp(Q, c, (0.0, np.inf))
+    res = refopt.box_qp(Q, c, (0.0, np.inf), x0=np.full(40, 1e200))
+    assert res.success and res.fun == pytest.approx(plain.fun, rel=1e-7)
+    with pytest.raises(ValueError, match="time_limit must be nonnegative"):
+        refopt.box_qp(Q, c, (0.0, 1.0), time_limit=-1)

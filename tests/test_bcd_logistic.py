@@ -251,7 +251,7 @@ def test_far_more_columns_than_rows(l2, intercept):
     assert again.success and again.nit == 0
 
 
-@pytest.mark.parametrize("size", [10.0, 1e3, 1e6])
+@pytest.mark.parametrize("size", [10.0, 1e3, 1e6, 1e200])
 def test_a_start_far_away_is_no_obstacle(size):
     X, y = data()
     x0 = size * np.random.default_rng(3).standard_normal(12)

@@ -8,6 +8,7 @@ from scipy.optimize import OptimizeResult
 from refopt import _driver, _validate
 from refopt.block_coordinate._bounded_newton import Box, Effort, bounded_newton, state_of
 from refopt.block_coordinate._result import build
+from refopt.block_coordinate._start import usable
 
 _SINGLE_FLOOR = 1e-6
 
@@ -43,8 +44,10 @@ def solve(
     xp, kernels, dtype = form.xp, form.kernels, form.design.dtype
     tol, maxiter = _validate.nonnegative(tol, "tol"), _validate.count(maxiter, "maxiter")
     disp = _validate.display(disp)
+    time_limit = None if time_limit is None else _validate.nonnegative(time_limit, "time_limit")
     box = Box(form, lower, upper)
-    x = box.project(xp.zeros_like(lower) if x0 is None else vector(xp, x0, form.p, "x0"))
+    x = xp.zeros_like(lower) if x0 is None else usable(xp, vector(xp, x0, form.p, "x0"))
+    x = box.project(x)
     single = dtype == xp.float32
     asked, tol = tol, max(tol, _SINGLE_FLOOR) if single else tol
     effort, seen = Effort(), _ActiveSet(box)

@@ -8,6 +8,8 @@ from refopt.block_coordinate._bounded_forms import MatrixForm
 from refopt.block_coordinate._bounded_solve import solve, vector
 from refopt.block_coordinate._design import SparseDesign, take_in
 
+_CHECKED = 500  # variables up to which a factorisation tells whether Q is semidefinite
+
 
 def box_qp(
     Q,
@@ -133,9 +135,7 @@ def box_qp(
         raise ValueError(f"Q must be square, got shape {design.shape}")
     _check_symmetric(xp, design)
     form = MatrixForm(kernels, design, vector(xp, numeric["c"], p, "c"))
-    if bool(xp.any(form.diagonal < 0)):
-        where = _validate.first_place(xp, form.diagonal, form.diagonal < 0)
-        raise ValueError(f"Q must be positive semidefinite, got the diagonal entry {where}")
+    _check_semidefinite(xp, form)
     lower, upper = _bounds(xp, bounds, p)
     return solve(
         form, lower, upper, numeric["x0"], tol=tol, maxiter=maxiter, callback=callback,
@@ -155,6 +155,22 @@ def _check_symmetric(xp, design):
     rounding = 1e-5 if design.dtype == xp.float32 else 1e-10
     if worst > rounding * float(largest):
         raise ValueError(f"Q must be symmetric, got entries that differ from Q' by {worst:g}")
+
+
+def _check_semidefinite(xp, form):
+    """Wholly for few variables; of many the diagonal."""
+    if bool(xp.any(form.diagonal < 0)):
+        where = _validate.first_place(xp, form.diagonal, form.diagonal < 0)
+        raise ValueError(f"Q must be positive semidefinite, got the diagonal entry {where}")
+    largest = float(xp.max(form.diagonal)) if form.p else 0.0
+    if not (0 < form.p <= _CHECKED and math.isfinite(largest)):
+        return
+    rounding = 1e-5 if form.design.dtype == xp.float32 else 1e-9
+    scaled = form.whole() / (largest or 1.0) + rounding * xp.eye(form.p)
+    if form.kernels.spd_solve(scaled, xp.ones(form.p)) is None:
+        least = float(xp.min(xp.linalg.eigvalsh(form.whole())))
+        if least < -rounding * largest:
+            raise ValueError(f"Q must be positive semidefinite, got the eigenvalue {least:g}")
 
 
 def _bounds(xp: Any, bounds: Any, p: int) -> tuple[Any, Any]:

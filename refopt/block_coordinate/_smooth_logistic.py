@@ -10,6 +10,7 @@ from refopt.block_coordinate._design import take_in
 from refopt.block_coordinate._logistic_newton import LogisticProblem, newton
 from refopt.block_coordinate._result import build
 from refopt.block_coordinate._row_space import Reduced, pays, row_space_newton
+from refopt.block_coordinate._start import usable
 
 SMALL = 2**12  # entries of X below which compiled kernels are not chosen by themselves
 SAFETY = 0.9  # room for rounding between the error met on the way and the recomputed one
@@ -181,7 +182,7 @@ def starting_point(xp, x0, shape):
     x0 = _validate.real_array(xp, x0, "x0", len(shape))
     if tuple(x0.shape) != shape:
         raise ValueError(f"x0 must have shape {shape}, got {tuple(x0.shape)}")
-    return xp.astype(_validate.all_finite(xp, x0, "x0"), xp.float64, copy=False)
+    return usable(xp, xp.astype(_validate.all_finite(xp, x0, "x0"), xp.float64, copy=False))
 
 
 def allowed_tolerance(xp, design, tol):

@@ -145,6 +145,7 @@ def svm_dual(
     n = design.shape[1]
     tol, maxiter = _validate.nonnegative(tol, "tol"), _validate.count(maxiter, "maxiter")
     disp = _validate.display(disp)
+    time_limit = None if time_limit is None else _validate.nonnegative(time_limit, "time_limit")
     caps = _caps(xp, C, n) * (1.0 if sample_weight is None else row_weights(xp, sample_weight, n))
     rows = SignedRows.of(kernels, design, signs(xp, labels, n)[0])
     a = xp.zeros(n) if x0 is None else xp.clip(_vector(xp, x0, n, "x0"), 0.0, caps)
