@@ -205,11 +205,11 @@ def _solve_block_coordinate(X, y, backend):
 
 
 def _label_graphs(backend):
-    """The kernels of graphs: a lattice with two colours, another graph, forests."""
+    """The kernels of graphs: a lattice, another graph, forests."""
     for problem in (refopt.problems.lattice(12, 12, 10), refopt.problems.two_moons(150, 10)):
         labelled = problem.mask.copy()
         labelled[np.setdiff1d(np.arange(labelled.size), problem.nodes)] = True
-        for method in ("cg", "multilevel", "tree-cg", "red-black"):
+        for method in ("ic-cg", "multilevel", "tree-cg", "red-black"):
             refopt.label_propagation(
                 problem.W, problem.labels, labelled, method=method, maxiter=20, backend=backend
             )

@@ -30,7 +30,7 @@ def residual(problem, x):
         (two_moons, 1900, -689.541430373),
     ],
 )
-@pytest.mark.parametrize("method", ["auto", "cg", "multilevel", "tree-cg"])
+@pytest.mark.parametrize("method", ["auto", "ic-cg", "cg", "multilevel", "tree-cg"])
 def test_minima_of_the_instances(problem, size, value, method):
     problem = problem()
     assert problem.nodes.size == size

@@ -277,15 +277,15 @@ _MULTILEVEL = (
     Kernel(
         "restricted_laplacian",
         "multilevel",
-        "starts, columns, weights, mask (n,), labels (k, n) -> nodes (m,), reached (m,), half, "
+        "starts, columns, weights, mask (n,), labels (k, n) -> nodes (m,), reached (m,), depth, "
         "starts, columns, values, diagonal (m,), B (k, m)",
-        "The Laplacian's rows and columns of the nodes outside the mask, even distances first, "
-        "and B = W_US y_S; which components touch a label; the nodes before an independent half.",
+        "The Laplacian's rows and columns of the nodes outside the mask, breadth first, and "
+        "B = W_US y_S; which components have a label; the largest distance in the search.",
     ),
     Kernel(
         "graph_system",
         "multilevel",
-        "starts, columns, values, diagonal, half -> system",
+        "starts, columns, values, diagonal -> system",
         "The matrix in the backend's form.",
     ),
     Kernel(
@@ -293,19 +293,6 @@ _MULTILEVEL = (
         "multilevel",
         "system, X (k, m) -> (k, m)",
         "A times each row of X.",
-    ),
-    Kernel(
-        "eliminate",
-        "multilevel",
-        "system, X (k, m), B (k, m) -> X (k, m)",
-        "The values from `half` on that solve their own equations of A X = B.",
-    ),
-    Kernel(
-        "reduced_cg_steps",
-        "multilevel",
-        "system, X, R, D (k, half), rho, bound (k,), steps -> X, R, D, rho, |R|^2 (k,)",
-        "Steps of conjugate gradients on S = A11 - A12 A22^-1 A21 with the diagonal of A11 as "
-        "preconditioner, where A22 is that of the independent half; until |R|^2 <= bound.",
     ),
     Kernel(
         "multilevel_hierarchy",
@@ -318,6 +305,31 @@ _MULTILEVEL = (
         "multilevel",
         "hierarchy, R (k, m) -> Z (k, m)",
         "A symmetric approximation of A^-1 R by one V-cycle, to single precision.",
+    ),
+)
+
+# A `factor` is an object of the backend's own, see reference/incomplete.py.
+_INCOMPLETE = (
+    Kernel(
+        "incomplete_factor",
+        "incomplete",
+        "system, moved -> factor",
+        "The diagonal P of the preconditioner M = (L + P) P^-1 (L + P)', L the strictly lower "
+        "part of A, by incomplete factorisation; a share `moved` of the fill-in that is dropped "
+        "is taken off the diagonal.",
+    ),
+    Kernel(
+        "incomplete_cg_start",
+        "incomplete",
+        "factor, R (k, m) -> R (k, m)",
+        "(L + P)^-1 P^1/2 R: residuals of A x = b as those of the scaled system.",
+    ),
+    Kernel(
+        "incomplete_cg_steps",
+        "incomplete",
+        "factor, X, R, D (k, m), beta (k,), steps (k,) -> X, R, D, beta, |r|^2, fall (k,)",
+        "Steps of conjugate gradients preconditioned by M, so many for each row, from the scaled "
+        "residuals R and the last directions D; |b - A x|^2 and by how much x'Ax/2 - b'x fell.",
     ),
 )
 
@@ -364,6 +376,7 @@ KERNELS = _indexed(
     *_TRANSPORT,
     *_FORESTS,
     *_MULTILEVEL,
+    *_INCOMPLETE,
     *_LOGISTIC_ROWS,
     *_BOX_QUADRATIC,
     *_L1_QUADRATIC,

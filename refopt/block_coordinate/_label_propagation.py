@@ -14,6 +14,7 @@ from refopt_backends import resolve
 
 METHODS = (
     "auto",
+    "ic-cg",
     "multilevel",
     "cg",
     "tree-cg",
@@ -66,10 +67,10 @@ def label_propagation(
     mask : array_like of bool, shape (n,)
         Which nodes are labelled.
     method : str, optional
-        "auto": conjugate gradients on the graph without one half of its nodes
-        where it is bipartite, as lattices are; where they are slow, with a
-        multilevel preconditioner. "cg" and "multilevel": only the one or the
-        other. "tree-cg": preconditioned by message passing, one symmetric sweep
+        "auto": conjugate gradients preconditioned by an incomplete factor, and
+        where these are slow by coarser graphs. "ic-cg" and "multilevel": only the
+        one or the other. "cg": preconditioned by the diagonal.
+        "tree-cg": preconditioned by message passing, one symmetric sweep
         over forests that cover the graph. "tree": block coordinate descent
         over these forests in turn; "greedy-tree": over forests
         that are grown anew each time from the largest residuals;
@@ -121,11 +122,11 @@ def label_propagation(
 
     Notes
     -----
-    An iteration of "auto" costs about one product with W, or five with the
-    preconditioner; the preconditioner takes about 12 bytes per entry of W. A
-    product over forests costs no more, but the plain descent needs hundreds of
-    blocks, and on the graphs measured "auto" was always faster than "tree-cg".
-    Memory: W in float64 once, and a dozen vectors per column.
+    An iteration of "auto" is ten steps, each of which costs about one product with
+    W, or one step with coarser graphs, which costs five; the factor takes about 16 bytes
+    per entry of W, the coarser graphs 12. A sweep over forests costs no more, but the
+    plain descent needs hundreds of them, and on the graphs measured "auto" was always
+    faster than "tree-cg". Memory: W in float64 once, and a dozen vectors per column.
 
     References
     ----------
@@ -135,6 +136,9 @@ def label_propagation(
     .. [2] P. Vanek, J. Mandel, M. Brezina, Algebraic multigrid by smoothed
        aggregation for second and fourth order elliptic problems, Computing 56,
        1996.
+    .. [3] I. Gustafsson, A class of first order factorization methods, BIT 18, 1978,
+       and S. C. Eisenstat, Efficient implementation of a class of preconditioned
+       conjugate gradient methods, SIAM J. Sci. Stat. Comput. 2(1), 1981.
 
     Examples
     --------
@@ -202,10 +206,8 @@ class _Problem:
         labels = _validate.all_finite(np, labels.astype(np.float64, copy=False), "labels")
         self.labels = np.ascontiguousarray(np.atleast_2d(labels.T))
         self.mask = _taken(mask, n)
-        self.nodes, reached, half, starts, columns, values, diagonal, B = (
-            self.kernels.restricted_laplacian(
-                graph.starts, graph.columns, graph.values, self.mask, self.labels
-            )
+        self.nodes, reached, depth, *A, B = self.kernels.restricted_laplacian(
+            graph.starts, graph.columns, graph.values, self.mask, self.labels
         )
         if not np.all(reached):
             lost = np.sort(self.nodes[~reached])
@@ -215,22 +217,23 @@ class _Problem:
                 f"no label reaches the {lost.size} nodes {some}"
             )
         norms = np.sqrt(np.sum(B * B, axis=1))
+        starts, columns, values, diagonal = A
         self.system = systems.GraphSystem(
-            self.kernels,
-            starts,
-            columns,
-            values,
-            diagonal,
-            half,
-            self.kernels.graph_system(starts, columns, values, diagonal, half),
-            B,
-            np.where(norms > 0.0, norms, 1.0),
+            kernels=self.kernels,
+            depth=depth,
+            starts=starts,
+            columns=columns,
+            values=values,
+            diagonal=diagonal,
+            own=self.kernels.graph_system(*A),
+            B=B,
+            norms=np.where(norms > 0.0, norms, 1.0),
         )
 
     def full(self, X):
         """All nodes' values in the user's shape and precision."""
         x = self.labels.copy()
-        x[:, self.nodes] = self.system.whole(X)
+        x[:, self.nodes] = X
         x = np.ascontiguousarray(x.T) if self.columns else x[0]
         return x.astype(np.float32) if self.single else x
 
@@ -267,6 +270,7 @@ def _algorithm(problem, method, partition, tol, rng):
         raise ValueError(f"partition must be None with method {method!r}, only trees use it")
     simple = {
         "auto": systems.automatic,
+        "ic-cg": systems.incomplete,
         "multilevel": systems.multilevel,
         "cg": systems.plain,
     }

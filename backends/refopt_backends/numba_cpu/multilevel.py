@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refopt_backends.numba_cpu._jit import FAST, jit
-from refopt_backends.reference.multilevel import COARSEST, LOCAL, MOST_LEVELS, STALLED, STRONG
+from refopt_backends.reference.multilevel import COARSEST, MOST_LEVELS, STALLED, STRONG
 
 REAL = np.float32  # of the preconditioner: conjugate gradients do not notice
 
@@ -45,28 +45,14 @@ class System(NamedTuple):
     columns: np.ndarray
     values: np.ndarray
     diagonal: np.ndarray
-    half: int
 
 
-def restricted_laplacian(starts, columns, weights, mask, labels):
-    nodes, reached, half, *rest = _restricted(starts, columns, weights, mask, labels)
-    return nodes, reached, int(half), *rest
-
-
-def graph_system(starts, columns, values, diagonal, half):
-    return System(starts, columns.astype(np.uint32), values, diagonal, half)
+def graph_system(starts, columns, values, diagonal):
+    return System(starts, columns.astype(np.uint32), values, diagonal)
 
 
 def graph_product(system, X):
-    return _product(*system[:4], X)
-
-
-def eliminate(system, X, B):
-    return _eliminate(*system, X, B)
-
-
-def reduced_cg_steps(system, X, R, D, rho, bound, steps):
-    return _cg_steps(*system, X, R, D, rho, bound, steps)
+    return _product(*system, X)
 
 
 def multilevel_hierarchy(system):
@@ -131,117 +117,44 @@ def _product(starts, columns, values, diagonal, X):
     return Y
 
 
-@jit(fastmath=FAST)
-def _eliminate(starts, columns, values, diagonal, half, X, B):
-    Y = X.copy()
-    for c in range(X.shape[0]):
-        x, y, b = X[c], Y[c], B[c]
-        for i in range(half, x.size):
-            s = b[i]
-            for k in range(np.uint64(starts[i]), np.uint64(starts[i + 1])):
-                s -= values[k] * x[columns[k]]
-            y[i] = s / diagonal[i]
-    return Y
-
-
-@jit(fastmath=FAST)
-def _cg_steps(starts, columns, values, diagonal, half, X, R, D, rho, bound, steps):
-    n = diagonal.size
-    X, R, D, rho = X.copy(), R.copy(), D.copy(), rho.copy()
-    square = np.zeros(rho.size)
-    w, q, inverse = np.empty(n), np.empty(half), 1.0 / diagonal
-    for c in range(rho.size):
-        x, r, d = X[c], R[c], D[c]
-        old = rho[c]
-        for i in range(half):
-            w[i] = d[i]
-            square[c] += r[i] * r[i]
-        for _ in range(steps):
-            if not square[c] > bound[c]:
-                break
-            for i in range(half, n):
-                s = 0.0
-                for k in range(np.uint64(starts[i]), np.uint64(starts[i + 1])):
-                    s -= values[k] * w[columns[k]]
-                w[i] = s * inverse[i]
-            curvature = 0.0
-            for i in range(half):
-                s = diagonal[i] * w[i]
-                for k in range(np.uint64(starts[i]), np.uint64(starts[i + 1])):
-                    s += values[k] * w[columns[k]]
-                q[i] = s
-                curvature += s * w[i]
-            alpha = old / curvature if curvature > 0.0 else 0.0
-            s, z = 0.0, 0.0
-            for i in range(half):
-                x[i] += alpha * w[i]
-                t = r[i] - alpha * q[i]
-                r[i] = t
-                s += t * t
-                z += t * t * inverse[i]
-            beta = z / old if old > 0.0 else 0.0
-            for i in range(half):
-                w[i] = r[i] * inverse[i] + beta * w[i]
-            old = z
-            square[c] = s
-        d[:] = w[:half]
-        rho[c] = old
-    return X, R, D, rho, square
-
-
 @jit
-def _restricted(starts, columns, weights, mask, labels):
+def restricted_laplacian(starts, columns, weights, mask, labels):
     n, kinds = mask.size, labels.shape[0]
+    order, seen, reached = np.empty(n, np.int64), np.zeros(n, np.bool_), np.empty(n, np.bool_)
     place, nodes = np.full(n, -1, np.int64), np.empty(n, np.int64)
-    reached, odd = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-    count, gap, edges = 0, 0, 0
+    count, m, depth = 0, 0, 0
     for root in range(n):
-        if mask[root] or place[root] >= 0:
+        if seen[root]:
             continue
-        first, at, touches = count, count, False
-        place[root], nodes[count] = count, root
+        first, at, touches = m, count, False
+        seen[root], order[count] = True, root
         count += 1
+        level, begins = 0, count  # where the next level begins
         while at < count:
-            i = nodes[at]
+            if at == begins:
+                level, begins = level + 1, count
+            i = order[at]
             at += 1
+            if mask[i]:
+                touches = True
+            else:
+                place[i], nodes[m] = m, i
+                m += 1
             for k in range(starts[i], starts[i + 1]):
                 j = columns[k]
-                if weights[k] == 0.0 or j == i:
-                    continue
-                if mask[j]:
-                    touches = True
-                    continue
-                edges += 1
-                gap += abs(i - j)
-                if place[j] < 0:
-                    place[j], nodes[count] = count, j
-                    odd[j] = not odd[i]
+                if not seen[j] and weights[k] != 0.0:
+                    seen[j], order[count] = True, j
                     count += 1
-        if touches:
-            for at in range(first, count):
-                reached[nodes[at]] = True
-    # By parity of the distance: on a bipartite graph no edge joins two nodes of a
-    # half, so that sweeps over a half wait for nothing.
-    near = gap <= LOCAL * np.sqrt(n) * edges  # the numbering is good as it is
-    searched, half, m = nodes[:count].copy(), 0, 0
-    for parity in (False, True):
-        for at in range(n if near else count):
-            i = at if near else searched[at]
-            if place[i] >= 0 and odd[i] == parity:
-                nodes[m] = i
-                m += 1
-        half = half if parity else m
-    nodes = nodes[:count]
-    for m in range(count):
-        place[nodes[m]] = m
-    begin, most = np.zeros(count + 1, np.int64), 1
+        reached[first:m] = touches
+        depth = max(depth, level)
+    begin, most = np.zeros(m + 1, np.int64), 1
     for i in range(n):
         most = max(most, starts[i + 1] - starts[i])
-    to, value, edges = np.empty(edges, np.int32), np.empty(edges), 0
+    to, value, edges = np.empty(columns.size, np.int32), np.empty(columns.size), 0
     later, later_value = np.empty(most, np.int32), np.empty(most)
-    diagonal, B, bipartite = np.empty(count), np.zeros((kinds, count)), True
-    for m in range(count):
-        i, d, rest = nodes[m], 0.0, 0
+    diagonal, B = np.empty(m), np.zeros((kinds, m))
+    for a in range(m):
+        i, d, rest = nodes[a], 0.0, 0
         for k in range(starts[i], starts[i + 1]):
             j, w = columns[k], weights[k]
             if w == 0.0 or j == i:
@@ -250,22 +163,20 @@ def _restricted(starts, columns, weights, mask, labels):
             p = place[j]
             if p < 0:
                 for c in range(kinds):
-                    B[c, m] += w * labels[c, j]
-            elif p < m:  # columns before the diagonal come first, as the sweeps want them
+                    B[c, a] += w * labels[c, j]
+            elif p < a:  # columns before the diagonal come first, as the sweeps want them
                 to[edges], value[edges] = p, -w
                 edges += 1
-                bipartite = bipartite and (p < half) != (m < half)
             else:
                 later[rest], later_value[rest] = p, -w
                 rest += 1
-                bipartite = bipartite and (p < half) != (m < half)
         for k in range(rest):
             to[edges], value[edges] = later[k], later_value[k]
             edges += 1
-        diagonal[m] = d
-        begin[m + 1] = edges
-    half = half if bipartite else count
-    return nodes, reached[nodes], half, begin, to, value, diagonal, B
+        diagonal[a] = d
+        begin[a + 1] = edges
+    to, value = to[:edges].copy(), value[:edges].copy()
+    return nodes[:m], reached[:m], depth, begin, to, value, diagonal, B
 
 
 @jit

@@ -1,8 +1,7 @@
 """Kernels of graph Laplacians with known labels, in words of the Array-API standard.
 
-A system is A = diag(d) + V with the off-diagonal part V of a graph. Its nodes
-from `half` on have no edge between them. Here it is a dense matrix, elsewhere
-compressed rows.
+A system is A = diag(d) + V with the off-diagonal part V of a graph. Here it is a
+dense matrix, elsewhere compressed rows.
 """
 
 from dataclasses import dataclass
@@ -13,15 +12,13 @@ from refopt_backends._home import namespace_of
 # Multilevel: nodes that are factorised, levels at most, when coarsening stalls, and
 # which share of a row's largest entry is strong.
 COARSEST, MOST_LEVELS, STALLED, STRONG = 64, 30, 0.8, 0.25
-LOCAL = 2.0  # mean distance of neighbours' numbers, over sqrt(n), of a good numbering
 
 
 @dataclass(frozen=True)
 class System:
-    """A, and the number of nodes before the independent ones."""
+    """The matrix A."""
 
     matrix: Any
-    half: int
 
     @property
     def diagonal(self):
@@ -47,11 +44,10 @@ class Hierarchy:
 
 
 def restricted_laplacian(starts, columns, weights, mask, labels):
-    """The nodes without a label, in a good order; A x = b for them; which are reached.
+    """The nodes without a label, breadth first; which are reached; depth; A x = b for them.
 
-    The nodes at even distances from where a search began come before the odd
-    ones: a lattice falls into its red and its black half. Within, breadth first,
-    or as numbered where neighbours have near numbers.
+    The search goes through labelled nodes too: on a lattice it visits one diagonal
+    after the other, in whatever order the nodes are numbered.
     """
     xp = namespace_of(starts)
     first, to = ([int(x[i]) for i in range(x.shape[0])] for x in (starts, columns))
@@ -62,25 +58,22 @@ def restricted_laplacian(starts, columns, weights, mask, labels):
         return [(to[k], w[k]) for k in range(first[i], first[i + 1]) if w[k] != 0 and to[k] != i]
 
     nodes: list[int] = []
-    odd: dict[int, bool] = {}
-    reached: dict[int, bool] = {}
+    reached: list[bool] = []
+    seen: set[int] = set()
+    depth = 0
     for root in range(len(known)):
-        if known[root] or root in odd:
-            continue
-        odd[root], component, touches = False, [root], False
+        component = [] if root in seen else [root]
+        seen |= {root}
+        level = {root: 0}
         for i in component:  # grows as it is read
-            for j, _ in edges(i):
-                touches = touches or known[j]
-                if not known[j] and j not in odd:
-                    odd[j] = not odd[i]
-                    component.append(j)
-        reached |= dict.fromkeys(component, touches)
-        nodes += component
-    gaps = [abs(i - j) for i in nodes for j, _ in edges(i) if not known[j]]
-    if sum(gaps) <= LOCAL * len(known) ** 0.5 * len(gaps):
-        nodes = sorted(nodes)
-    nodes = [i for i in nodes if not odd[i]] + [i for i in nodes if odd[i]]
-    half = sum(not odd[i] for i in nodes)
+            found = [j for j, _ in edges(i) if j not in seen]
+            seen |= set(found)
+            level |= dict.fromkeys(found, level[i] + 1)
+            component += found
+        depth = max(depth, *level.values())
+        free = [i for i in component if not known[i]]
+        reached += [len(free) < len(component)] * len(free)
+        nodes += free
     place = {i: m for m, i in enumerate(nodes)}
     begin, ends, values, diagonal = [0], [], [], []
     B = xp.zeros((labels.shape[0], len(nodes)), dtype=xp.float64)
@@ -94,12 +87,10 @@ def restricted_laplacian(starts, columns, weights, mask, labels):
         for j, v in edges(i):
             if known[j]:
                 B[:, m] += v * labels[:, j]
-        if any(odd[nodes[j]] == odd[i] for j, _ in inner):
-            half = len(nodes)  # an odd cycle
     return (
         xp.asarray(nodes, dtype=xp.int64),
-        xp.asarray([reached[i] for i in nodes], dtype=xp.bool),
-        half,
+        xp.asarray(reached, dtype=xp.bool),
+        depth,
         xp.asarray(begin, dtype=xp.int64),
         xp.asarray(ends, dtype=xp.int32),
         xp.asarray(values, dtype=xp.float64),
@@ -108,7 +99,7 @@ def restricted_laplacian(starts, columns, weights, mask, labels):
     )
 
 
-def graph_system(starts, columns, values, diagonal, half):
+def graph_system(starts, columns, values, diagonal):
     """The dense matrix."""
     xp = namespace_of(diagonal)
     n = diagonal.shape[0]
@@ -117,40 +108,12 @@ def graph_system(starts, columns, values, diagonal, half):
         A[i, i] = diagonal[i]
         for k in range(int(starts[i]), int(starts[i + 1])):
             A[i, int(columns[k])] = values[k]
-    return System(A, half)
+    return System(A)
 
 
 def graph_product(system, X):
     """A times each row of X."""
     return X @ system.matrix
-
-
-def eliminate(system, X, B):
-    """X with the values of the nodes from `half` on that solve their equations."""
-    xp = namespace_of(X)
-    A, h = system.matrix, system.half
-    rest = (B[:, h:] - X[:, :h] @ A[:h, h:]) / system.diagonal[h:]
-    return xp.concat([X[:, :h], rest], axis=1)
-
-
-def reduced_cg_steps(system, X, R, D, rho, bound, steps):
-    """CG on S = A11 - A12 A22^-1 A21, with the diagonal of A11 as preconditioner."""
-    xp = namespace_of(X)
-    A, h, d = system.matrix, system.half, system.diagonal
-    square = xp.sum(R * R, axis=1)
-    for _ in range(steps):
-        goes_on = square > bound
-        Q = D @ A[:h, :h] - ((D @ A[:h, h:]) / d[h:]) @ A[h:, :h]
-        alpha = _ratio(xp, xp.where(goes_on, rho, 0.0), xp.sum(D * Q, axis=1))
-        X, R = X + alpha[:, None] * D, R - alpha[:, None] * Q
-        new, square = xp.sum(R * R / d[:h], axis=1), xp.sum(R * R, axis=1)
-        E = R / d[:h] + _ratio(xp, new, rho)[:, None] * D
-        D, rho = xp.where(goes_on[:, None], E, D), xp.where(goes_on, new, rho)
-    return X, R, D, rho, square
-
-
-def _ratio(xp, a, b):
-    return xp.where(b > 0, a / xp.where(b > 0, b, 1.0), 0.0)
 
 
 def multilevel_hierarchy(system):
