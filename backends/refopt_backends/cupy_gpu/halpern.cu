@@ -34,7 +34,7 @@ extern "C" __global__ void project_simplex(const REAL* v, int n, double radius, 
         double count = 0, total = 0;
         for (int i = threadIdx.x; i < n; i += blockDim.x) {
             const double shifted = (double)v[i] - top;
-            if (shifted > tau) {
+            if (!(shifted <= tau)) {  // what is not a number stays so
                 count += 1;
                 total += shifted;
             }
@@ -42,9 +42,12 @@ extern "C" __global__ void project_simplex(const REAL* v, int n, double radius, 
         count = block_sum(count, parts);
         total = block_sum(total, parts);
         const double better = fmax((total - radius) / count, -radius);
-        if (better <= tau && !first) break;  // the same in every thread
+        if (!(better > tau || first)) break;  // the same in every thread
         tau = better;
     }
-    for (int i = threadIdx.x; i < n; i += blockDim.x) p[i] = (REAL)fmax((double)v[i] - top - tau, 0.0);
+    for (int i = threadIdx.x; i < n; i += blockDim.x) {
+        const double shifted = (double)v[i] - top;
+        p[i] = (REAL)(shifted <= tau ? 0.0 : shifted - tau);
+    }
     if (threadIdx.x == 0) *tau_out = tau + top;
 }

@@ -18,15 +18,15 @@ def _project_simplex(v, radius, tau, shifted, p):
     while True:
         count, total = 0, 0.0
         for i in range(n):
-            above = shifted[i] > tau
+            above = not (shifted[i] <= tau)  # what is not a number stays so
             count += above
             total += shifted[i] if above else 0.0
         new = max((total - radius) / count, -radius)
-        if new <= tau and not first:  # it only rises after the first step, but for rounding
+        if not (new > tau or first):  # it only rises after the first step, but for rounding
             break
         tau, first = new, False
     for i in range(n):
-        p[i] = max(shifted[i] - tau, 0.0)
+        p[i] = 0.0 if shifted[i] <= tau else shifted[i] - tau
     return tau + top
 
 

@@ -16,11 +16,11 @@ def project_simplex(v, radius, tau0):
     start = -radius if tau0 is None else float(tau0) - float(top)
     tau, first = min(max(start, -radius), -radius / v.shape[0]), True
     while True:
-        above = wide > tau
+        above = ~(wide <= tau)  # what is not a number stays so, and ends the loop
         count = int(xp.sum(xp.astype(above, xp.int64)))
         total = float(xp.sum(xp.where(above, wide, xp.zeros_like(wide))))
         new = max((total - radius) / count, -radius)
-        if new <= tau and not first:  # it only rises after the first step, but for rounding
+        if not (new > tau or first):  # it only rises after the first step, but for rounding
             break
         tau, first = new, False
     p = xp.where(above, wide - tau, xp.zeros_like(wide))
