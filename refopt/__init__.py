@@ -36,6 +36,13 @@ _HOMES = {
             "softmax",
             "svm_dual",
         ),
+        "refopt.halpern": (
+            "halpern_fixed_point",
+            "inexact_halpern",
+            "minimax",
+            "solve_vi",
+            "vr_halpern",
+        ),
         "refopt.transport": (
             "PointCloudCost",
             "lyapunov",
@@ -54,7 +61,7 @@ _HOMES = {
     }.items()
     for name in names
 }
-_MODULES = ("block_coordinate", "problems", "proximal", "transport")
+_MODULES = ("block_coordinate", "halpern", "problems", "proximal", "transport")
 
 __all__ = ["__version__", *sorted(_HOMES), *_MODULES]
 

@@ -100,11 +100,12 @@ def test_the_api_page_lists_every_public_name():
     page = (ROOT / "docs/api/index.md").read_text(encoding="utf-8")
     listed = {name.rpartition(".")[2] for name in re.findall(r"^ {3}([\w.]+)$", page, re.MULTILINE)}
     families = (
-        refopt.transport, refopt.block_coordinate, refopt.problems, refopt.plot, refopt.proximal,
+        refopt.transport, refopt.block_coordinate, refopt.halpern, refopt.problems, refopt.plot,
+        refopt.proximal,
     )  # fmt: skip
     public = {refopt: refopt.__all__, refopt_backends: refopt_backends.__all__}
     public |= {m: m.__all__ for m in families}
-    modules = ("__version__", "block_coordinate", "problems", "proximal", "transport")
+    modules = ("__version__", "block_coordinate", "halpern", "problems", "proximal", "transport")
     missing = {
         name
         for names in public.values()

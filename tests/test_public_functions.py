@@ -38,6 +38,8 @@ WIDE = _rng.integers(-9, 10, (80, 600)).astype(float)
 WIDE_SIDE = WIDE[:, :60].sum(1) + _rng.integers(-50, 51, 80)
 ROWS = _rng.integers(-4, 5, (90, 6)).astype(float)
 LABELS = np.where(ROWS @ np.array([1, -2, 1, 0, 1, 1]) + _rng.integers(-4, 5, 90) > 0, 1.0, -1.0)
+MANY_ROWS = _rng.integers(-4, 5, (800, 6)).astype(float)
+LONG = _rng.integers(-9, 10, 5000).astype(float)
 WIDE_ROWS = np.tile(ROWS, (1, 8))  # enough entries for the compiled kernels
 
 
@@ -89,6 +91,10 @@ def _progress():
 def _problem(problem):
     x = np.full(problem.shape, 0.25)
     return [problem.fun(x), problem.grad(x), problem.lipschitz(), problem.dual_gap(x)]
+
+
+def _rows(a):
+    return refopt.halpern.RowLinear(a, p=np.arange(800.0) % 7, mu=1.0)
 
 
 TABLE = {
@@ -200,6 +206,35 @@ TABLE = {
             W, labels, ENDS, method="random-tree", rng=rng, **o
         ),
         {"W": EDGES + EDGES_2, "labels": np.arange(300.0) % 9}, lambda res: [res.x, res.fun],
+    ),
+    "halpern_fixed_point": Entry(
+        lambda x0, **o: refopt.halpern_fixed_point(
+            lambda x: 1.0 - 0.5 * x, x0, **{"restart": "adaptive"} | o
+        ),
+        {"x0": LONG}, lambda res: [res.x], solver=True, positional=("T",),
+    ),
+    "vr_halpern": Entry(
+        lambda a, x0, **o: refopt.vr_halpern(_rows(a), x0, **{"rng": 0} | o),
+        {"a": MANY_ROWS, "x0": np.arange(6.0)}, lambda res: [res.x], solver=True,
+        positional=("fun",),
+    ),
+    "inexact_halpern": Entry(
+        lambda a, x0, **o: refopt.inexact_halpern(_rows(a), x0, **{"rng": 0} | o),
+        {"a": MANY_ROWS, "x0": np.arange(6.0)}, lambda res: [res.x], solver=True,
+        positional=("fun",),
+    ),
+    "solve_vi": Entry(
+        lambda a, x0, **o: refopt.solve_vi(_rows(a), x0, **{"rng": 0} | o),
+        {"a": MANY_ROWS, "x0": np.arange(6.0)}, lambda res: [res.x], solver=True,
+        positional=("fun",),
+    ),
+    "minimax": Entry(
+        lambda x0, y0, **o: refopt.minimax(
+            lambda x, y, i=None: 2.0 * x + y, lambda x, y, i=None: x - 2.0 * y - 3.0, x0, y0,
+            **{"n_components": 4, "method": "eg", "L": 4.0} | o,
+        ),
+        {"x0": LONG, "y0": -LONG}, lambda res: [res.x, res.y], solver=True,
+        positional=("grad_x", "grad_y"),
     ),
     "available_backends": Entry(lambda: refopt.available_backends()),
     "register_backend": Entry(_register),
@@ -360,6 +395,7 @@ def test_another_number_of_dimensions_is_refused(name, argument):
 def test_what_is_no_array_is_refused(name, argument, wrong):
     no_masses = (
         "round_to_polytope", "nnls", "forest_solve", "LeastSquares", "Quadratic", "minimize_bcd",
+        "vr_halpern", "inexact_halpern", "solve_vi",
     )  # fmt: skip
     if wrong is None and argument in "ab" and name not in no_masses:
         call(name, **{argument: None})  # uniform masses
@@ -391,7 +427,7 @@ def test_results_have_the_common_fields(name):
         assert key in res
         assert res[key] is getattr(res, key)
     assert res.success is True and res.status == 0
-    assert type(res.fun) is float and type(res.nit) is int and type(res.nfev) is int
+    assert type(res.fun) is float and type(res.nit) is int and type(res.nfev) in (int, float)
     assert isinstance(res.message, str) and res.message.startswith("Converged")
     assert res.backend == "numba"
     for key, column in res.history.items():
@@ -477,7 +513,7 @@ def test_the_backend_is_the_one_asked_for(name, backend):
 @pytest.mark.parametrize("name", SOLVERS)
 def test_success_is_lost_with_a_tolerance_that_is_not_met(name):
     res = call(name, tol=0.0)
-    keys = ("marginal_error", "gap", "kkt")
+    keys = ("marginal_error", "residual", "gap", "kkt")
     error = next(res[key] for key in keys if res.get(key) is not None)
     assert res.success == (error == 0.0)
 
@@ -488,6 +524,8 @@ def test_success_is_lost_with_a_tolerance_that_is_not_met(name):
 RANDOM = {
     "minimize_bcd": {"selection": "random", "block_size": 5, "maxiter": 3},
     "select_block": {"rule": "random"},
+    "solve_vi": {"method": "l-svrg"},
+    "minimax": {"method": "l-svrg"},
 }
 
 
@@ -517,7 +555,14 @@ def test_the_global_random_state_is_left_alone():
 # Docstrings
 
 
-MODULES = ["refopt", "refopt.transport", "refopt.problems", "refopt.plot", "refopt.proximal"]
+MODULES = [
+    "refopt",
+    "refopt.transport",
+    "refopt.problems",
+    "refopt.plot",
+    "refopt.proximal",
+    "refopt.halpern",
+]
 NOT_ASKED = {
     "ES01": "a one-line summary can say all",
     "SA01": "not every function has kin",

@@ -372,6 +372,60 @@ _HALPERN = (
     ),
 )
 
+# `form`, `prox` and factors: see reference/finite_sums.py; D_i is the linear part of component i.
+_FINITE_SUMS = (
+    Kernel(
+        "anchored_prox_step",
+        "finite_sums",
+        "anchor, u, g (d,), lam, eta, prox -> u (d,)",
+        "J(lam anchor + (1 - lam) u - eta g).",
+    ),
+    Kernel(
+        "combine_rows",
+        "finite_sums",
+        "rows (n, d), index (k,), factors (k,) -> (d,)",
+        "sum_k factors_k rows[index_k].",
+    ),
+    Kernel(
+        "batch_rows_diff",
+        "finite_sums",
+        "form, z (d,), index (b,), factors (b,) or None -> (d,)",
+        "The mean of factors_k D_i z over the indices i of a batch.",
+    ),
+    Kernel(
+        "component_mean",
+        "finite_sums",
+        "fun, u (d,), index (b,), factors (b,) or None -> (d,)",
+        "The mean of factors_k F_i(u), where fun(u, i, out) writes F_i(u).",
+    ),
+    Kernel(
+        "svrg_rows_steps",
+        "finite_sums",
+        "form, mu, w (d,), g (d,), u (d,), eta, mix, prox, index (k,), factors (k,) or None -> u",
+        "For each index in turn: u <- J(mix u + (1 - mix) w - eta (g + (D_i + mu)(u - w))).",
+    ),
+    Kernel(
+        "vr_eg_rows_steps",
+        "finite_sums",
+        "form, mu, w (d,), g (d,), u (d,), eta, mix, prox, index (k,), factors (k,) or None -> u",
+        "The same with h - w for u - w, where h = J(mix u + (1 - mix) w - eta g).",
+    ),
+    Kernel(
+        "svrg_component_steps",
+        "finite_sums",
+        "fun, mu, w (d,), g (d,), u (d,), eta, mix, prox, index (k,), factors (k,) or None -> u",
+        "svrg_rows_steps for fun(u, i, out), which writes F_i(u).",
+    ),
+    Kernel(
+        "page_rows_steps",
+        "finite_sums",
+        "form, mu, u, previous, g, anchor (d,), lams (k,), eta, prox, index (k, b), factors (k, b) "
+        "or None -> u, previous, g",
+        "For each batch in turn: g <- g + (its mean of D_i + mu)(u - previous), previous <- u, "
+        "u <- J(lam anchor + (1 - lam) u - eta g).",
+    ),
+)
+
 KERNELS = _indexed(
     *_TRANSPORT,
     *_FORESTS,
@@ -381,4 +435,5 @@ KERNELS = _indexed(
     *_BOX_QUADRATIC,
     *_L1_QUADRATIC,
     *_HALPERN,
+    *_FINITE_SUMS,
 )

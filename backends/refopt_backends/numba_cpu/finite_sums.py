@@ -1,0 +1,289 @@
+"""Compiled steps of methods for averages of components."""
+
+import numba
+import numpy as np
+
+from refopt_backends.numba_cpu._jit import FAST, jit
+
+_NONE = {kind: np.empty(0, dtype=kind) for kind in ("float32", "float64")}
+
+
+def _bounds(prox, like):
+    """Weights, lower and upper bounds, empty arrays for no prox."""
+    nothing = _NONE[like.dtype.name]
+    return prox or (nothing, nothing, nothing)
+
+
+def _factors(factors, like):
+    return _NONE[like.dtype.name] if factors is None else factors
+
+
+@jit(fastmath=FAST)
+def _soft_clip(value, threshold, lower, upper):
+    if value > threshold:
+        value -= threshold
+    elif value < -threshold:
+        value += threshold
+    else:
+        value = 0.0
+    return min(max(value, lower), upper)
+
+
+@jit(fastmath=FAST)
+def _anchored(anchor, u, g, lam, eta, weights, lower, upper, out):
+    for j in range(u.size):
+        out[j] = lam * anchor[j] + (1.0 - lam) * u[j] - eta * g[j]
+    if lower.size:
+        for j in range(u.size):
+            out[j] = _soft_clip(out[j], eta * weights[j], lower[j], upper[j])
+
+
+def anchored_prox_step(anchor, u, g, lam, eta, prox):
+    out = np.empty_like(u)
+    _anchored(anchor, u, g, lam, eta, *_bounds(prox, u), out)
+    return out
+
+
+@jit(fastmath=FAST)
+def _combine(rows, index, factors, out):
+    out[:] = 0.0
+    for k in range(index.size):
+        row, factor = rows[index[k]], factors[k]
+        for j in range(out.size):
+            out[j] += factor * row[j]
+
+
+def combine_rows(rows, index, factors):
+    out = np.empty(rows.shape[1], dtype=rows.dtype)
+    _combine(rows, index, factors, out)
+    return out
+
+
+@jit(fastmath=FAST)
+def _dot(x, y):
+    total = 0.0
+    for j in range(x.size):
+        total += x[j] * y[j]
+    return total
+
+
+@jit(fastmath=FAST)
+def _add(out, factor, row):
+    for j in range(out.size):
+        out[j] += factor * row[j]
+
+
+@jit(fastmath=FAST)
+def _add_rows(rows, split, c11, c12, c21, c22, z, index, factors, out):
+    """Add the batch's mean of D_i z to out."""
+    z1, z2, out1, out2 = z[:split], z[split:], out[:split], out[split:]
+    for k in range(index.size):
+        row = rows[index[k]]
+        r1, r2 = row[:split], row[split:]
+        s, t = _dot(r1, z1), _dot(r2, z2)
+        scale = (factors[k] if factors.size else 1.0) / index.size
+        _add(out1, scale * (c11 * s + c12 * t), r1)
+        _add(out2, scale * (c21 * s + c22 * t), r2)
+
+
+@jit(fastmath=FAST)
+def _add_columns(columns, places, z, index, factors, out):
+    scale = places.shape[0] / index.size
+    for k in range(index.size):
+        factor = scale * factors[k] if factors.size else scale
+        for c in places[index[k]]:
+            _add(out, factor * z[c], columns[c])
+
+
+def batch_rows_diff(form, z, index, factors):
+    out = np.zeros_like(z)
+    factors = _factors(factors, z)
+    if form[0] == "rows":
+        _, rows, split, coupling = form
+        _add_rows(rows, split, *coupling, z, index, factors, out)
+    else:
+        _add_columns(form[1], form[2], z, index, factors, out)
+    return out
+
+
+# In the loops, z = u - w is what moves: the components see differences only.
+
+
+@jit(fastmath=FAST)
+def _move(z, w, g, change, keep, eta, weights, lower, upper):
+    """z <- J(w + keep z - eta (g + change)) - w."""
+    for j in range(z.size):
+        z[j] = keep * z[j] - eta * (g[j] + change[j])
+    if lower.size:
+        for j in range(z.size):
+            z[j] = _soft_clip(w[j] + z[j], eta * weights[j], lower[j], upper[j]) - w[j]
+
+
+@jit(fastmath=FAST)
+def _fused(z, g, row, keep, eta, factor):
+    for j in range(z.size):
+        z[j] = keep * z[j] - (g[j] + factor * row[j])
+
+
+@jit(fastmath=FAST)
+def _svrg_rows(
+    rows, split, c11, c12, c21, c22, mu, w, g, u, eta, mix, weights, lower, upper, index, factors
+):
+    z, keep, scaled = u - w, mix - eta * mu, eta * g
+    z1, z2, g1, g2 = z[:split], z[split:], scaled[:split], scaled[split:]
+    for k in range(index.size):
+        row = rows[index[k]]
+        r1, r2 = row[:split], row[split:]
+        s, t = _dot(r1, z1), _dot(r2, z2)
+        scale = eta * factors[k] if factors.size else eta
+        _fused(z1, g1, r1, keep, eta, scale * (c11 * s + c12 * t))
+        _fused(z2, g2, r2, keep, eta, scale * (c21 * s + c22 * t))
+        if lower.size:
+            for j in range(z.size):
+                z[j] = _soft_clip(w[j] + z[j], eta * weights[j], lower[j], upper[j]) - w[j]
+    return w + z
+
+
+@jit(fastmath=FAST)
+def _svrg_columns(columns, places, mu, w, g, u, eta, mix, weights, lower, upper, index, factors):
+    z, keep, change = u - w, mix - eta * mu, np.zeros_like(u)
+    for k in range(index.size):
+        change[:] = 0.0
+        one = factors[k : k + 1] if factors.size else factors
+        _add_columns(columns, places, z, index[k : k + 1], one, change)
+        _move(z, w, g, change, keep, eta, weights, lower, upper)
+    return w + z
+
+
+def svrg_rows_steps(form, mu, w, g, u, eta, mix, prox, index, factors):
+    rest = (mu, w, g, u, eta, mix, *_bounds(prox, u), index, _factors(factors, u))
+    if form[0] == "rows":
+        _, rows, split, coupling = form
+        return _svrg_rows(rows, split, *coupling, *rest)
+    return _svrg_columns(form[1], form[2], *rest)
+
+
+@jit(fastmath=FAST)
+def _vr_eg_rows(
+    rows, split, c11, c12, c21, c22, mu, w, g, u, eta, mix, weights, lower, upper, index, factors
+):
+    z, h, change = u - w, np.empty_like(u), np.zeros_like(u)
+    for k in range(index.size):
+        h[:] = z
+        change[:] = 0.0
+        _move(h, w, g, change, mix, eta, weights, lower, upper)
+        one = factors[k : k + 1] if factors.size else factors
+        _add_rows(rows, split, c11, c12, c21, c22, h, index[k : k + 1], one, change)
+        _add(change, mu, h)
+        _move(z, w, g, change, mix, eta, weights, lower, upper)
+    return w + z
+
+
+@jit(fastmath=FAST)
+def _vr_eg_columns(columns, places, mu, w, g, u, eta, mix, weights, lower, upper, index, factors):
+    z, h, change = u - w, np.empty_like(u), np.zeros_like(u)
+    for k in range(index.size):
+        h[:] = z
+        change[:] = 0.0
+        _move(h, w, g, change, mix, eta, weights, lower, upper)
+        one = factors[k : k + 1] if factors.size else factors
+        _add_columns(columns, places, h, index[k : k + 1], one, change)
+        _add(change, mu, h)
+        _move(z, w, g, change, mix, eta, weights, lower, upper)
+    return w + z
+
+
+def vr_eg_rows_steps(form, mu, w, g, u, eta, mix, prox, index, factors):
+    rest = (mu, w, g, u, eta, mix, *_bounds(prox, u), index, _factors(factors, u))
+    if form[0] == "rows":
+        _, rows, split, coupling = form
+        return _vr_eg_rows(rows, split, *coupling, *rest)
+    return _vr_eg_columns(form[1], form[2], *rest)
+
+
+@jit(fastmath=FAST)
+def _page_rows(
+    rows, split, c11, c12, c21, c22, mu, u, previous, g, anchor, lams, eta, weights, lower, upper,
+    index, factors,
+):  # fmt: skip
+    z = np.empty_like(u)
+    for k in range(lams.size):
+        z[:] = u - previous
+        one = factors[k] if factors.size else factors[0]
+        _add_rows(rows, split, c11, c12, c21, c22, z, index[k], one, g)
+        _add(g, mu, z)
+        previous[:] = u
+        _anchored(anchor, previous, g, lams[k], eta, weights, lower, upper, u)
+
+
+@jit(fastmath=FAST)
+def _page_columns(
+    columns, places, mu, u, previous, g, anchor, lams, eta, weights, lower, upper, index, factors
+):
+    z = np.empty_like(u)
+    for k in range(lams.size):
+        z[:] = u - previous
+        one = factors[k] if factors.size else factors[0]
+        _add_columns(columns, places, z, index[k], one, g)
+        _add(g, mu, z)
+        previous[:] = u
+        _anchored(anchor, previous, g, lams[k], eta, weights, lower, upper, u)
+
+
+def page_rows_steps(form, mu, u, previous, g, anchor, lams, eta, prox, index, factors):
+    u, previous, g = u.copy(), previous.copy(), g.copy()
+    factors = _NONE[u.dtype.name].reshape(1, 0) if factors is None else factors
+    rest = (mu, u, previous, g, anchor, lams, eta, *_bounds(prox, u), index, factors)
+    if form[0] == "rows":
+        _, rows, split, coupling = form
+        _page_rows(rows, split, *coupling, *rest)
+    else:
+        _page_columns(form[1], form[2], *rest)
+    return u, previous, g
+
+
+# A user's component is compiled by the user; loops over it are compiled anew in each
+# process, because the disk cache does not look into functions that are arguments.
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _component_sum(fun, u, index, factors, total):
+    out = np.zeros_like(u)
+    for k in range(index.size):
+        fun(u, index[k], out)
+        _add(total, factors[k] if factors.size else 1.0, out)
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _svrg_components(fun, mu, w, g, u, eta, mix, weights, lower, upper, index, factors):
+    z, here, there = u - w, np.zeros_like(u), np.zeros_like(u)
+    u, keep = u.copy(), mix - eta * mu
+    for k in range(index.size):
+        fun(u, index[k], here)
+        fun(w, index[k], there)
+        factor = factors[k] if factors.size else 1.0
+        for j in range(z.size):
+            here[j] = factor * (here[j] - there[j])
+        _move(z, w, g, here, keep, eta, weights, lower, upper)
+        for j in range(z.size):
+            u[j] = w[j] + z[j]
+    return u
+
+
+def component_mean(fun, u, index, factors):
+    if not hasattr(fun, "py_func"):
+        from refopt_backends.reference import finite_sums
+
+        return finite_sums.component_mean(fun, u, index, factors)
+    total = np.zeros_like(u)
+    _component_sum(fun, u, index, _factors(factors, u), total)
+    return total / index.size
+
+
+def svrg_component_steps(fun, mu, w, g, u, eta, mix, prox, index, factors):
+    if not hasattr(fun, "py_func"):
+        from refopt_backends.reference import finite_sums
+
+        return finite_sums.svrg_component_steps(fun, mu, w, g, u, eta, mix, prox, index, factors)
+    rest = (*_bounds(prox, u), index, _factors(factors, u))
+    return _svrg_components(fun, mu, w, g, u, eta, mix, *rest)

@@ -1,0 +1,117 @@
+"""What the solvers of this family return."""
+
+from typing import Any
+
+from scipy.optimize import OptimizeResult
+
+from refopt import _driver, _status, _validate
+from refopt.halpern._safeguard import Guard
+
+MEASURE = "residual"
+_WORDS = {False: "residual |F(u)|", True: "natural residual |u - J(u - F(u))|"}
+
+
+def run(problem, algorithm, *, tol, maxiter, callback, disp, time_limit, shape=None):
+    """`_driver.run` with the family's measure and view."""
+    if time_limit is not None:
+        time_limit = _validate.positive(time_limit, "time_limit")
+
+    def view(iterate, nit):
+        x = problem.xp.asarray(iterate.x, copy=True)
+        return OptimizeResult(
+            **(shape or _plain)(x), fun=iterate.fun, residual=iterate.error, nit=nit,
+            nfev=iterate.record.get("nfev", nit + 1),
+        )  # fmt: skip
+
+    return _driver.run(
+        algorithm,
+        tol=tol,
+        maxiter=maxiter,
+        callback=callback,
+        view=view,
+        disp=_validate.display(disp),
+        time_limit=time_limit,
+        measure=MEASURE,
+    )
+
+
+def solve(
+    problem, u, method, step, L, *, tol, rtol, maxiter, maxfev, time_limit, callback, disp,
+    detail="", shape=None,
+):  # fmt: skip
+    """Run a method with a safeguard and budgets, and make the result."""
+    tol, rtol = _validate.nonnegative(tol, "tol"), _validate.nonnegative(rtol, "rtol")
+    maxiter = _validate.count(maxiter, "maxiter")
+    maxfev = _validate.positive(maxfev, "maxfev")
+    if rtol:
+        tol += rtol * problem.residual(u, problem.F(u))
+    guard = Guard(problem, step, maxfev)
+    outcome = run(
+        problem, guard.iterates(method, u), tol=tol, maxiter=maxiter, callback=callback,
+        disp=disp, time_limit=time_limit, shape=shape,
+    )  # fmt: skip
+    return finish(problem, outcome, guard, tol=tol, L=L, detail=detail, shape=shape)
+
+
+def _plain(x):
+    return {"x": x}
+
+
+def finish(problem, outcome, guard, *, tol, L, detail="", shape=None):
+    """The result of a run, the residual recomputed at the point that is returned.
+
+    Parameters
+    ----------
+    problem : Inclusion
+    outcome : Outcome
+    guard : Guard
+    tol : float
+        What the residual was to fall to.
+    L : float or None
+        The constant that the step came from.
+    detail : str
+        A sentence for the message.
+    shape : callable, optional
+        From x to the items of the result that hold it.
+
+    Returns
+    -------
+    OptimizeResult
+    """
+    x = problem.xp.asarray(outcome.best.x, copy=True)
+    last = {key: column[-1] for key, column in outcome.history.items() if column.size}
+    if outcome.status == _status.BREAKDOWN and "NaN" in outcome.detail:
+        residual = outcome.best.error
+    else:
+        residual = problem.residual(x, problem.F(x))
+    status = settled(outcome.status, residual, tol)
+    text = " ".join(t for t in (outcome.detail, guard.detail(), detail) if t)
+    whole = problem.n == 1
+    return OptimizeResult(
+        **(shape or _plain)(x),
+        fun=float(residual),
+        success=status == _status.CONVERGED,
+        status=status,
+        message=_status.message(
+            status, measure=_WORDS[problem.constrained], error=residual, tol=tol, detail=text
+        ),
+        nit=outcome.nit,
+        nfev=problem.ncomp if whole else problem.ncomp / problem.n,
+        history=outcome.history,
+        backend=problem.kernels.name,
+        residual=float(residual),
+        gap=problem.gap(x),
+        ncomp=problem.ncomp,
+        nstep=int(last.get("nstep") or outcome.nit),
+        nrestart=int(last.get("restart", 0)),
+        step=guard.step.eta,
+        L=L,
+    )
+
+
+def settled(status: int, residual: float, tol: float) -> int:
+    """The status by the recomputed residual."""
+    if status == _status.CONVERGED and not residual <= tol:
+        return _status.STALLED
+    ended: tuple[Any, ...] = (_status.MAXITER, _status.STALLED, _status.TIME_LIMIT)
+    return _status.CONVERGED if status in ended and residual <= tol else status

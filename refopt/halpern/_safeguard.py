@@ -1,0 +1,95 @@
+"""From a method's points to the driver's iterates: budgets, and a step that was too long."""
+
+import math
+from typing import Any
+
+from refopt import _status
+from refopt._driver import Iterate
+from refopt.halpern._components import NotANumber
+
+_WORSE = 10.0  # residual over the best one from which a step counts as too long
+_ROUNDING = 1e-9  # relative to the first residual: below, worse means nothing
+_HALVINGS = 30
+_PATIENCE = 60  # points without progress at rounding level
+_EPS = {"float32": 1e-7, "float64": 2e-16}
+
+
+class Guard:
+    """What happened to a run: the step's halvings, the counts of the points that were kept."""
+
+    def __init__(self, problem, step, maxfev):
+        self.problem, self.step, self.maxfev = problem, step, maxfev
+        self.halvings = 0
+        self.base: tuple[int, int] = (0, 0)  # steps and restarts of runs before the last halving
+
+    def iterates(self, method, u):
+        """Generator for the driver.
+
+        Where the residual of a point is ten times the best one, or not finite, the
+        step is halved and the method starts anew from the best point.
+        """
+        problem, step = self.problem, self.step
+        best: Any = None
+        point: Any = None
+        first, idle = math.inf, 0
+        while True:
+            self.base = (0, 0) if point is None else self._counts(point)
+            try:
+                for point in method(problem, u, step):
+                    if best is not None and self._diverges(point.residual, best.residual, first):
+                        break
+                    yield self._iterate(point)
+                    if best is None:
+                        first = point.residual
+                    better = best is None or point.residual < best.residual
+                    idle = 0 if better else idle + 1
+                    best = point if better else best
+                    if problem.ncomp >= self.maxfev * problem.n:
+                        return _status.MAXITER, (
+                            f"The limit was maxfev, {self.maxfev:g} evaluations of the operator."
+                        )
+                    if idle >= _PATIENCE and best.residual <= self._rounding(best):
+                        return _status.STALLED, "That is the rounding of the operator's values."
+            except NotANumber as broken:
+                return _status.BREAKDOWN, f"{broken}."
+            self.halvings += 1
+            if self.halvings > _HALVINGS:
+                return _status.BREAKDOWN, f"The residual grows with every step tried, {step.eta:g}."
+            step.eta, step.grows = 0.5 * step.eta, False
+            u = best.u
+
+    def detail(self):
+        """A sentence on the halvings, for the message."""
+        if not self.halvings:
+            return ""
+        return (
+            f"The step was halved {self.halvings} times, to {self.step.eta:.3g}, because the "
+            "residual grew."
+        )
+
+    def _diverges(self, residual, best, first):
+        if not math.isfinite(residual):
+            return True
+        return residual > _WORSE * best and residual > _ROUNDING * first
+
+    def _rounding(self, point):
+        xp = self.problem.xp
+        eps = _EPS["float32" if point.u.dtype == xp.float32 else "float64"]
+        size = float(xp.max(xp.abs(point.u))) if point.u.shape[0] else 0.0
+        return 1e3 * eps * max(size / self.step.eta, 1.0)
+
+    def _counts(self, point):
+        return self.base[0] + point.nstep, self.base[1] + point.nrestart
+
+    def _iterate(self, point):
+        nstep, nrestart = self._counts(point)
+        record = {
+            "nfev": self.problem.ncomp / self.problem.n,
+            "nstep": nstep,
+            "restart": nrestart,
+            "step": self.step.eta,
+        }
+        gap = self.problem.gap(point.u)
+        if gap is not None:
+            record["gap"] = gap
+        return Iterate(point.u, point.residual, point.residual, record)
