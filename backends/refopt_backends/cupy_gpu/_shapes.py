@@ -8,6 +8,7 @@ import numpy as np
 from refopt_backends.cupy_gpu._launch import launch
 
 BLOCK = 256  # threads
+ALONE = 512  # of a block without others
 BUSY = 1024  # blocks that keep a large GPU at work
 BLOCK_ENTRIES = 2**24  # of the plan, where blocks of its rows are formed
 
@@ -16,6 +17,14 @@ def run(file, name, grid, args, real=np.float64, shared_mem=0):
     """Launch a kernel in blocks of the usual size."""
     threads = block(next(a for a in args if isinstance(a, cupy.ndarray)))
     launch(file, name, grid, threads, args, real=real, shared_mem=shared_mem)
+
+
+def run_alone(file, name, args, doubles=0):
+    """Launch a kernel as one block; `doubles` of shared memory and one more per warp."""
+    device = next(a for a in args if isinstance(a, cupy.ndarray)).device
+    threads = _device_block(device.id, ALONE)
+    shared = 8 * (doubles + threads // 32)
+    launch(file, name, 1, threads, args, real=np.float64, shared_mem=shared)
 
 
 def row_blocks(n, m):
@@ -54,5 +63,5 @@ def block(array):
 
 
 @cache
-def _device_block(device):
-    return min(BLOCK, cupy.cuda.Device(device).attributes["MaxThreadsPerBlock"])
+def _device_block(device, most=BLOCK):
+    return min(most, cupy.cuda.Device(device).attributes["MaxThreadsPerBlock"])

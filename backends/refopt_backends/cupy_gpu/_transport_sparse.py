@@ -5,11 +5,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import cupy
-import cupyx
 import numpy as np
-from cupyx.scipy.linalg import solve_triangular
 
 from refopt_backends.cupy_gpu import _shapes as shapes
+from refopt_backends.cupy_gpu._cholesky import factor, solve
 
 CG_CHECK = 8  # iterations between two looks at the residual
 
@@ -121,14 +120,11 @@ def newton_dense(matrix, rhs):
     # Rounding can leave a matrix with tiny `extra` not quite definite.
     nudge = 1e-15 * float(abs(matrix.diagonal).sum()) / m
     for _ in range(10):
-        try:
-            with cupyx.errstate(linalg="raise"):
-                L = cupy.linalg.cholesky(S)
-        except np.linalg.LinAlgError:
-            S[everywhere, everywhere] += nudge
-            nudge *= 100.0
-        else:
-            return solve_triangular(L, solve_triangular(L, rhs, lower=True), trans="T", lower=True)
+        L = factor(S)
+        if L is not None:
+            return solve(L, rhs)
+        S[everywhere, everywhere] += nudge
+        nudge *= 100.0
     return rhs / matrix.diagonal
 
 

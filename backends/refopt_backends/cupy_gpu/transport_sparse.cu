@@ -5,17 +5,6 @@
 // row (or column): lanes stride over its entries.
 #include "_warps.cuh"
 
-// The sum over a block, in every thread. `scratch` holds a double per warp.
-__device__ static double block_sum(double value, double* scratch) {
-    value = warp_sum(value);
-    __syncthreads();  // scratch may still be read from the last sum
-    if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = value;
-    __syncthreads();
-    double total = 0;
-    for (int w = 0; w < (int)blockDim.x / 32; ++w) total += scratch[w];
-    return total;
-}
-
 // --- choosing and multiplying -----------------------------------------------------
 
 // Entries with P_ij > threshold * min(own_i, other_j), of compressed rows or
