@@ -3,7 +3,14 @@
 Importing this package imports no array library but NumPy.
 """
 
-from refopt_backends._home import cumulative_sum, is_array, namespace_of
+from refopt_backends._array_functions import (
+    cholesky,
+    cumulative_sum,
+    diagonal_of,
+    euclidean_norm,
+    unique_values,
+)
+from refopt_backends._home import is_array, namespace_of
 from refopt_backends._select import (
     KernelTable,
     available_backends,
@@ -18,11 +25,15 @@ __all__ = [
     "KernelTable",
     "__version__",
     "available_backends",
+    "cholesky",
     "cumulative_sum",
+    "diagonal_of",
+    "euclidean_norm",
     "is_array",
     "namespace_of",
     "register_backend",
     "resolve",
     "sparse_array",
+    "unique_values",
     "use_backend",
 ]

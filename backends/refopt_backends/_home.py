@@ -74,14 +74,6 @@ def namespace_of(array):
     return home_of(array).xp
 
 
-def cumulative_sum(x, axis=None):
-    """As in the array API; NumPy before 2.1 and CuPy before 14.2 call it otherwise."""
-    xp = namespace_of(x)
-    if hasattr(xp, "cumulative_sum"):
-        return xp.cumulative_sum(x, axis=axis)
-    return xp.cumsum(x, axis=axis)
-
-
 def is_array(x):
     """Whether `x` is an array of some library, not a number or a list."""
     if isinstance(x, np.generic):

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from refopt.block_coordinate._forests import forest_factor
+from refopt_backends import cholesky, diagonal_of
 
 _DENSE = 256  # up to here the largest eigenvalue of H_b is computed, beyond it is bounded
 _RANK = 1e-12  # eigenvalues below this share of the largest count as zero
@@ -152,14 +153,11 @@ class BlockPoint:
 
 def solve(xp: Any, H: Any, rhs: Any) -> Any:
     """H^-1 rhs by Cholesky; the solution of least norm where H is singular."""
-    try:
-        pivots = xp.linalg.diagonal(xp.linalg.cholesky(H))
-        # CuPy returns NaN instead of raising
+    factor = cholesky(H)
+    if factor is not None:
+        pivots = diagonal_of(factor)
         if float(xp.min(pivots)) > math.sqrt(_RANK) * float(xp.max(pivots)):
             return xp.linalg.solve(H, rhs)
-    except Exception as error:
-        if type(error).__name__ != "LinAlgError":  # every library has its own
-            raise
     values, vectors = xp.linalg.eigh(H)
     kept = values > _RANK * float(xp.max(xp.abs(values)))
     inverse = xp.where(kept, 1 / xp.where(kept, values, xp.ones_like(values)), 0 * values)

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from refopt.block_coordinate._design import SparseDesign
+from refopt_backends import diagonal_of
 
 _SHIFT = 1e-6  # least eigenvalue looked for, relative to the least diagonal entry
 _MOST_FACTORISED = 2000
@@ -41,7 +42,7 @@ class MatrixForm:
         """Of H."""
         if self.sparse:
             return self.xp.asarray(self.design.matrix.diagonal())
-        return self.xp.linalg.diagonal(self.design.columns) * 1.0
+        return diagonal_of(self.design.columns) * 1.0
 
     def block(self, rows, columns):
         """H[rows, columns], dense."""

@@ -13,6 +13,7 @@ from typing import Any
 from refopt import _status
 from refopt._driver import Iterate
 from refopt.block_coordinate._hinge_newton import _put
+from refopt_backends import diagonal_of
 from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
 _WHOLE = 600  # variables up to which the working set is everything
@@ -199,7 +200,7 @@ def _solve(box, G, x, g, lower, upper, effort, sweeping):
     xp, kernels = box.xp, box.kernels
     if x.shape[0] == 0:
         return x, g, ""
-    diagonal = xp.linalg.diagonal(G)
+    diagonal = diagonal_of(G)
     metric = xp.where(diagonal > 0, diagonal, xp.ones_like(diagonal))
     top, root = float(xp.max(diagonal)), xp.sqrt(metric)
     worst = lambda: float(xp.max(root * xp.abs(xp.clip(x - g / metric, lower, upper) - x)))

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from refopt import _validate
+from refopt_backends import unique_values
 
 _SHOWN = 8
 _PAIRS = ((-1, 1), (0, 1))
@@ -32,7 +33,7 @@ def signs(xp: Any, y: Any, n: int, name: str = "y") -> tuple[Any, Any]:
     labels = _validate.all_finite(xp, _validate.real_array(xp, y, name, 1), name)
     if labels.shape[0] != n:
         raise ValueError(f"{name} must have one label per row of X, {n}, got {labels.shape[0]}")
-    classes = xp.sort(_distinct(xp, labels))
+    classes = xp.sort(unique_values(labels))
     found = tuple(float(c) for c in classes[: min(3, classes.shape[0])])
     if not any(set(found) <= set(pair) for pair in _PAIRS):
         raise ValueError(
@@ -73,7 +74,7 @@ def codes(xp: Any, labels: Any, n: int, name: str = "labels") -> tuple[Any, Any]
         classes, number = np.unique(labels, return_inverse=True)
         return xp.asarray(number.reshape(-1).astype(np.int64)), classes
     _validate.all_finite(xp, _validate.real_array(xp, labels, name, 1), name)
-    classes = xp.sort(_distinct(xp, labels))
+    classes = xp.sort(unique_values(labels))
     return xp.astype(xp.searchsorted(classes, labels), xp.int64), classes
 
 
@@ -97,8 +98,3 @@ def _listed(classes):
     shown = ", ".join(str(c) for c in classes[:_SHOWN])
     more = f", ... ({len(classes)} in all)" if len(classes) > _SHOWN else ""
     return f"the classes {shown}{more}"
-
-
-def _distinct(xp, values):
-    """The standard's name, and CuPy's."""
-    return (xp.unique_values if hasattr(xp, "unique_values") else xp.unique)(values)

@@ -10,7 +10,7 @@ from typing import Any
 
 from refopt import _status
 from refopt._driver import Iterate
-from refopt_backends import cumulative_sum
+from refopt_backends import cumulative_sum, euclidean_norm
 from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
 _SWEEPS = 20  # of a batch of coordinate descent; the next one looks at all rows again
@@ -167,9 +167,9 @@ def proximal_step(rows, C, point, sigma, effort):
         base = start + sigma * (1.0 - margins)
         a = xp.clip(base, 0.0, cap)
         residual = part.combine(a) + rest - w
-        size = float(xp.linalg.vector_norm(residual))
+        size = euclidean_norm(residual)
         moved = _norm(xp, a - start) / math.sqrt(sigma)
-        floor = 1e-14 * float(xp.linalg.vector_norm(w))
+        floor = 1e-14 * euclidean_norm(w)
         piece, before = state_of(xp, base, cap), piece
         # a whole step within one quadratic piece leaves rounding only
         ended = whole and not bool(xp.any(piece != before))

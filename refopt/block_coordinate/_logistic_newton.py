@@ -12,6 +12,7 @@ from typing import Any
 
 from refopt import _status
 from refopt._driver import Iterate
+from refopt_backends import diagonal_of, euclidean_norm
 
 _ARMIJO = 1e-4
 _CURVATURE = 0.1  # the line search ends where the slope fell to this share
@@ -175,10 +176,10 @@ def newton(problem, v, tol, measure):
     point = problem.point(v)
     yield _iterate(problem, point, measure, 0.0, 0)
     point = better_than_zero(problem, point)
-    first = float(problem.xp.linalg.vector_norm(point.gradient))
+    first = euclidean_norm(point.gradient)
     least, idle, settled = math.inf, 0, False
     while True:
-        norm = float(problem.xp.linalg.vector_norm(point.gradient))
+        norm = euclidean_norm(point.gradient)
         error = measure(point)
         least, idle = (error, 0) if error < 0.5 * least else (least, idle + 1)
         if norm == 0.0 or (idle > _IDLE and settled):
@@ -267,7 +268,7 @@ def bordered_gram(problem, d):
             [xp.concat([H, border], axis=1), xp.concat([border.T, corner], axis=1)], axis=0
         )
     penalty = xp.reshape(problem.penalty, (-1,))
-    ridge = _RIDGE * float(xp.max(xp.linalg.diagonal(H) + penalty)) + 1e-300
+    ridge = _RIDGE * float(xp.max(diagonal_of(H) + penalty)) + 1e-300
     return H + (penalty + ridge)[:, None] * xp.eye(H.shape[0])
 
 

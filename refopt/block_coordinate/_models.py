@@ -21,6 +21,7 @@ from refopt.block_coordinate._problem_intake import (
     unrestrained,
 )
 from refopt.penalties import Box
+from refopt_backends import diagonal_of, unique_values
 
 _THIRD = 6.0 * math.sqrt(3.0)  # the third derivative of the logistic function is at most 1/this
 
@@ -285,7 +286,7 @@ class MultinomialModel(LinearModel):
     def bound(self, b, columns):
         """1/2 (1[c = c'] - 1/K) <a_j, a_j'>; untouched classes count as one."""
         c = self._classes(b)
-        K = min(self.shape[1], int(self.xp.unique_values(c).shape[0]) + 1)
+        K = min(self.shape[1], int(unique_values(c).shape[0]) + 1)
         same = self.xp.astype(c[:, None] == c[None, :], self.xp.float64)
         ridge = self.l2 * self.xp.eye(b.shape[0])
         return 0.5 * (same - 1 / K) * (columns @ columns.T) + ridge
@@ -300,7 +301,7 @@ class MultinomialModel(LinearModel):
 
     def third(self, b, columns):
         """Third central moments of slopes that spread over at most sqrt(2) ||a_rb||."""
-        classes = int(self.xp.unique_values(self._classes(b)).shape[0])
+        classes = int(unique_values(self._classes(b)).shape[0])
         spread = 1.0 if classes == 1 else 2.0**1.5
         norms = self.xp.sum(columns * columns, axis=0) ** 1.5
         return spread * float(self.xp.sum(norms)) / _THIRD
@@ -338,7 +339,7 @@ class QuadraticModel(Model):
         if self.sparse:
             diagonal = self.xp.asarray(self.design.matrix.diagonal())
         else:
-            diagonal = self.xp.linalg.diagonal(self.design.columns)
+            diagonal = diagonal_of(self.design.columns)
         if self.size and bool(self.xp.any(diagonal < 0)):
             raise ValueError("A must be positive semidefinite, got a negative diagonal entry")
         if bool(self.xp.any((diagonal == 0) & (self._absolute_sums() > 0))):

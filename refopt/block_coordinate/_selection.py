@@ -13,7 +13,7 @@ import numpy as np
 from refopt import _rng, _validate
 from refopt.block_coordinate._block import replaced, solve
 from refopt.penalties import Zero
-from refopt_backends import namespace_of, resolve
+from refopt_backends import euclidean_norm, namespace_of, resolve
 
 RANDOM = ("cyclic", "permuted-cyclic", "random", "lipschitz")
 SMOOTH = ("gs", "gsl", "gsd", "gsq", "gsq-omp", "mi")
@@ -137,7 +137,7 @@ def largest_eigenvalue(xp: Any, times: Any, p: int) -> float:
     v = xp.asarray(np.random.default_rng(0).standard_normal(p))
     value = 0.0
     for _ in range(_POWER_STEPS):
-        norm = float(xp.linalg.vector_norm(v))
+        norm = euclidean_norm(v)
         if norm == 0.0:
             break
         v = v / norm

@@ -20,6 +20,7 @@ from refopt.block_coordinate._logistic_newton import (
     null_loss,
 )
 from refopt.losses import entropy
+from refopt_backends import euclidean_norm
 
 _CENTRINGS = 60
 _ROUNDING = 1e-15
@@ -234,10 +235,10 @@ class SoftmaxSystems:
     def _cg(self, P, R, precondition, rtol):
         problem, xp = self.problem, self.problem.xp
         V, Z, D = xp.zeros_like(R), xp.zeros_like(P), xp.zeros_like(R)
-        rho, target = 0.0, rtol * float(xp.linalg.vector_norm(R))
+        rho, target = 0.0, rtol * euclidean_norm(R)
         limit = max(200, 2 * problem.p)
         for k in range(limit):
-            if float(xp.linalg.vector_norm(R)) <= target:
+            if euclidean_norm(R) <= target:
                 return V, Z, k
             U = without_row_means(xp, precondition(R))
             previous, rho = rho, float(xp.sum(R * U))

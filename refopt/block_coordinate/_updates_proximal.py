@@ -6,6 +6,7 @@ Coordinates that belong at a kink or bound are put there exactly.
 from typing import Any
 
 from refopt.block_coordinate._updates_smooth import _slack
+from refopt_backends import euclidean_norm
 
 _ARMIJO = 1e-4
 _HALVINGS = 60
@@ -93,9 +94,7 @@ def _two_metric(xp, x, g, penalty, H, L, solve, rise, slack):
     lower, upper, slope = penalty.face(x, g)
     G = g + slope
     step = x - _project(xp, x - G / L, lower, upper)
-    near = min(
-        _NEAR * float(xp.max(xp.abs(x))), float(xp.linalg.vector_norm(step))
-    )  # Bertsekas' rule
+    near = min(_NEAR * float(xp.max(xp.abs(x))), euclidean_norm(step))  # Bertsekas' rule
     held = ((x <= lower + near) & (G > 0)) | ((x >= upper - near) & (G < 0))
     d = -G / L
     W = xp.nonzero(~held)[0]

@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 from refopt.block_coordinate._block import replaced
+from refopt_backends import euclidean_norm
 
 _SUFFICIENT = 1e-10  # share of the slope that a Newton step must achieve
 _TRIALS = 60
@@ -122,14 +123,14 @@ def cubic_step(xp: Any, g: Any, H: Any, M: float) -> Any:
     values, vectors = xp.linalg.eigh(H)
     values = xp.where(values > 0, values, 0 * values)
     c = vectors.T @ g
-    norm = float(xp.linalg.vector_norm(c))
+    norm = euclidean_norm(c)
     if norm == 0.0:
         return 0 * g
     low, high = 0.0, math.sqrt(2 * norm / M)  # the root for H = 0, above that for any H
     r = high
     for _ in range(_BISECTIONS):
         shifted = values + 0.5 * M * r
-        size = float(xp.linalg.vector_norm(c / shifted))
+        size = euclidean_norm(c / shifted)
         low, high = (r, high) if size > r else (low, r)
         # Newton's step for size(r) - r
         bend = -0.5 * M * float(xp.sum(c * c / shifted**3)) / size - 1

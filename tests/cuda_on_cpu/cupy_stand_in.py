@@ -38,8 +38,8 @@ arange eye full full_like linspace ones ones_like zeros zeros_like
 # What these functions take in NumPy and not in CuPy.
 _NUMPY_ONLY = {"where", "initial", "stable", "device", "like", "min", "max", "correction", "mode"}
 _METHODS = """
-all any argmax argmin argsort astype clip copy cumsum dot fill flatten max mean min nonzero prod
-ravel repeat reshape sort squeeze std sum swapaxes take trace transpose var view
+all any argmax argmin argsort astype clip copy cumsum diagonal dot fill flatten max mean min
+nonzero prod ravel repeat reshape sort squeeze std sum swapaxes take trace transpose var view
 """
 
 
@@ -239,11 +239,20 @@ class linalg:
         except _np.linalg.LinAlgError:
             if sys.modules["cupyx"]._linalg_errors == "raise":
                 raise
-            return empty_like(a)
+            return _call(_np.tril, a)  # half a factor, finite
 
     @staticmethod
     def solve(a, b):
-        return _call(_np.linalg.solve, a, b)
+        try:
+            return _call(_np.linalg.solve, a, b)
+        except _np.linalg.LinAlgError:
+            return empty_like(b)
+
+    def _same(name):
+        return staticmethod(lambda *args: _call(getattr(_np.linalg, name), *args))
+
+    eigh, eigvalsh, inv, norm, pinv = map(_same, ["eigh", "eigvalsh", "inv", "norm", "pinv"])
+    del _same
 
 
 # -- kernels -----------------------------------------------------------------------------

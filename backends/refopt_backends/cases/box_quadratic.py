@@ -53,13 +53,13 @@ def _hinge(xp, rng, A):
     for Z in rows:
         for sweeps in (0, 1, 12):
             yield Case("hinge_sweeps", lambda k, Z=Z, s=sweeps: (Z, *vectors, s, 5))
-    base = xp.asarray(rng.standard_normal(n))
+    base = rng.standard_normal(n)
     u = rng.standard_normal(n)
-    slope = float(u @ np.clip(np.asarray(base), 0, C)) - 1.0
+    slope = float(u @ np.clip(base, 0, C)) - 1.0
     for sigma in (0.1, 10.0):
         yield Case(
             "hinge_step",
-            lambda k, s=sigma: (base, xp.asarray(u), xp.asarray(C), s, slope, 0.7),
+            lambda k, s=sigma: (*map(xp.asarray, (base, u, C)), s, slope, 0.7),
             None,
             1e-8,
         )

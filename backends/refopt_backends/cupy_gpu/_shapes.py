@@ -9,6 +9,7 @@ from refopt_backends.cupy_gpu._launch import launch
 
 BLOCK = 256  # threads
 ALONE = 512  # of a block without others
+TILES = 32 * 33  # doubles that sweeps of coordinate descent share, see _sweeps.cuh
 BUSY = 1024  # blocks that keep a large GPU at work
 BLOCK_ENTRIES = 2**24  # of the plan, where blocks of its rows are formed
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import cupy
 import numpy as np
 
+from refopt_backends._array_functions import cholesky
 from refopt_backends.cupy_gpu import _shapes as shapes
-from refopt_backends.cupy_gpu._cholesky import factor, solve
+from refopt_backends.cupy_gpu._cholesky import cholesky_solve
 
 CG_CHECK = 8  # iterations between two looks at the residual
 
@@ -120,9 +121,9 @@ def newton_dense(matrix, rhs):
     # Rounding can leave a matrix with tiny `extra` not quite definite.
     nudge = 1e-15 * float(abs(matrix.diagonal).sum()) / m
     for _ in range(10):
-        L = factor(S)
+        L = cholesky(S)
         if L is not None:
-            return solve(L, rhs)
+            return cholesky_solve(L, rhs)
         S[everywhere, everywhere] += nudge
         nudge *= 100.0
     return rhs / matrix.diagonal

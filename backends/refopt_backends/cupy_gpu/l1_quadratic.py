@@ -10,15 +10,15 @@ from functools import partial
 import cupy
 import numpy as np
 
+from refopt_backends._array_functions import cholesky
 from refopt_backends.cupy_gpu import _shapes as shapes
-from refopt_backends.cupy_gpu._cholesky import factor, solve
+from refopt_backends.cupy_gpu._cholesky import cholesky_solve
 from refopt_backends.reference import l1_quadratic as reference
 
 _ROUNDS = 300
 _PATIENCE = 20  # rounds without a smaller violation
 _SWEEPS = 24  # between Newton steps, which cost about as much
 _NEWTON_TRIES = 4
-_TILE = 32  # coordinates that a warp moves in turn
 _SHIFT = 1e-14  # of the largest entry, per row: dependent columns keep a factor
 
 _launch = partial(shapes.run, "l1_quadratic.cu")
@@ -61,7 +61,7 @@ def l1_quadratic(G, q, penalty, w, tol, positive):
     for _ in range(_ROUNDS if w.size else 0):
         h, report = q - G @ w, cupy.empty(3)
         args = (G, w.size, q, penalty, positive, tol, _SWEEPS, w, h, report)
-        _launch_alone("l1_sweeps", args, _TILE * (1 + _TILE))
+        _launch_alone("l1_sweeps", args, shapes.TILES)
         violation, reachable, moved = report.get().tolist()
         least, waited = (violation, 0) if violation < least else (least, waited + 1)
         if violation <= reachable or waited > _PATIENCE:
@@ -90,11 +90,11 @@ def _newton(G, q, penalty, w, positive):
             sign[weight == 0] = 0.0
         shifted, places = H.copy(), cupy.arange(m)
         shifted[places, places] += (_SHIFT * m) * cupy.max(H[places, places])
-        L = factor(shifted)
+        L = cholesky(shifted)
         if L is None:
             return w, tries + 1
-        d = solve(L, slope)
-        d += solve(L, slope - H @ d)  # against rounding
+        d = cholesky_solve(L, slope)
+        d += cholesky_solve(L, slope - H @ d)  # against rounding
         stop, stops = cupy.empty(m), cupy.empty(1, np.int32)
         args = (H, m, sign, x, slope, d, H @ d, stop, stops)
         _launch_alone("l1_bent_path", args)

@@ -7,6 +7,7 @@ dense matrix, elsewhere compressed rows.
 from dataclasses import dataclass
 from typing import Any
 
+from refopt_backends._array_functions import diagonal_of
 from refopt_backends._home import namespace_of
 
 # Multilevel: nodes that are factorised, levels at most, when coarsening stalls, and
@@ -22,7 +23,7 @@ class System:
 
     @property
     def diagonal(self):
-        return namespace_of(self.matrix).linalg.diagonal(self.matrix)
+        return diagonal_of(self.matrix)
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _prolongation(A, strong, aggregates):
     A_s has the strong entries; the weak ones lie on its diagonal.
     """
     xp = namespace_of(A)
-    d = xp.linalg.diagonal(A)
+    d = diagonal_of(A)
     off = A - xp.eye(A.shape[0]) * d
     w = 4.0 / 3.0 / float(xp.max(1.0 + xp.sum(xp.abs(off), axis=1) / d))
     kept = xp.where(strong, off, 0.0)

@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from refopt_backends._home import cumulative_sum, namespace_of
+from refopt_backends._array_functions import cumulative_sum
+from refopt_backends._home import namespace_of
 from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
 # Rows of a point-cloud cost are formed in blocks of about this many entries.
