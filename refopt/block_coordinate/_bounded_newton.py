@@ -97,7 +97,7 @@ def state_of(xp, x, lower, upper):
     return xp.where(x <= lower, -one, xp.where(x >= upper, one, xp.zeros_like(x)))
 
 
-def bounded_newton(box, x, effort, sweeping):
+def bounded_newton(box, x, effort):
     """Generator of the iterates.
 
     Parameters
@@ -107,8 +107,6 @@ def bounded_newton(box, x, effort, sweeping):
         Start, in the box.
     effort : Effort
         Counts are added to it.
-    sweeping : bool
-        Coordinate descent between Newton steps.
 
     Yields
     ------
@@ -122,10 +120,10 @@ def bounded_newton(box, x, effort, sweeping):
         return _status.INFEASIBLE, reason
     if form.sparse and p > _MOST_DENSE and type(form).__name__ == "MatrixForm":
         return (yield from _projected_cg(box, point, effort))
-    return (yield from _working_sets(box, point, effort, sweeping))
+    return (yield from _working_sets(box, point, effort))
 
 
-def _working_sets(box, point, effort, sweeping):
+def _working_sets(box, point, effort):
     xp, form, p = box.xp, box.form, point.x.shape[0]
     inside = xp.zeros(p, dtype=xp.bool)
     index, G = xp.zeros(0, dtype=xp.int64), xp.zeros((0, 0))
@@ -139,7 +137,7 @@ def _working_sets(box, point, effort, sweeping):
             index, G, inside = _grow(box, point, index, G, inside)
         x, _, reason = _solve(
             box, G, xp.take(point.x, index), xp.take(point.grad, index),
-            xp.take(box.lower, index), xp.take(box.upper, index), effort, sweeping,
+            xp.take(box.lower, index), xp.take(box.upper, index), effort,
         )  # fmt: skip
         if reason:
             return _status.INFEASIBLE, reason
@@ -188,7 +186,7 @@ def _grow(box, point, index, G, inside):
     return index, G, xp.take(every, places) == xp.arange(marks.shape[0])
 
 
-def _solve(box, G, x, g, lower, upper, effort, sweeping):
+def _solve(box, G, x, g, lower, upper, effort):
     """The quadratic with matrix G in the box, to a part of the violation at the start.
 
     Returns
@@ -207,13 +205,11 @@ def _solve(box, G, x, g, lower, upper, effort, sweeping):
     target = _INNER * worst()
     sweeps = min(max(_SWEEPS, x.shape[0] // _COLUMNS_PER_SWEEP), _MOST_SWEEPS)
     for batch in range(_ROUNDS):
-        settled = True
-        if sweeping:
-            before = state_of(xp, x, lower, upper)
-            x, g = kernels.box_sweeps(G, x, g, lower, upper, sweeps)
-            effort.nbev += sweeps * x.shape[0]
-            changed = int(xp.count_nonzero(state_of(xp, x, lower, upper) != before))
-            settled = changed <= _SETTLED * x.shape[0] or batch % _TRY_ANYWAY == _TRY_ANYWAY - 1
+        before = state_of(xp, x, lower, upper)
+        x, g = kernels.box_sweeps(G, x, g, lower, upper, sweeps)
+        effort.nbev += sweeps * x.shape[0]
+        changed = int(xp.count_nonzero(state_of(xp, x, lower, upper) != before))
+        settled = changed <= _SETTLED * x.shape[0] or batch % _TRY_ANYWAY == _TRY_ANYWAY - 1
         for _ in range(_REDUCED if settled else 0):
             x, g, crossed, reason = _newton_step(box, G, x, g, lower, upper, top, effort)
             if reason:

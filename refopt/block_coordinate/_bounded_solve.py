@@ -52,7 +52,7 @@ def solve(
     asked, tol = tol, max(tol, _SINGLE_FLOOR) if single else tol
     effort, seen = Effort(), _ActiveSet(box)
     outcome = _driver.run(
-        seen.watch(bounded_newton(box, x, effort, _on_host(kernels, xp))),
+        seen.watch(bounded_newton(box, x, effort)),
         tol=(0.1 if single else 0.9) * tol,
         maxiter=maxiter,
         callback=callback,
@@ -87,11 +87,6 @@ def solve(
         nchol=effort.nchol,
         **fields,
     )
-
-
-def _on_host(kernels, xp):
-    """Whether sweeps over single coordinates are worth while: not on a device."""
-    return kernels.name == "numba" or xp.__name__ == "numpy"
 
 
 def _rounded(xp, x, box):

@@ -147,8 +147,8 @@ def _wrap(value):
         array = object.__new__(ndarray)
         array._host = _np.asarray(value)
         return array
-    if isinstance(value, tuple | list):
-        return type(value)(_wrap(v) for v in value)
+    if isinstance(value, tuple | list):  # NumPy names the parts of some results, CuPy does not
+        return [*map(_wrap, value)] if isinstance(value, list) else tuple(map(_wrap, value))
     return value
 
 
