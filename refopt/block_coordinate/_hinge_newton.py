@@ -199,7 +199,7 @@ def proximal_step(rows, C, point, sigma, effort):
 def _norm(xp, v):
     """The Euclidean norm of entries of any size."""
     largest = float(xp.max(xp.abs(v))) if v.shape[0] else 0.0
-    return largest * float(xp.linalg.vector_norm(v / largest)) if largest > 0 else 0.0
+    return largest * euclidean_norm(v / largest) if largest > 0 else 0.0
 
 
 def _put(xp, whole, mask, values):

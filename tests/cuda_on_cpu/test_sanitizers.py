@@ -66,6 +66,12 @@ PLANTED = {  # file, sanitizer, right text, wrong text
         BARRIER + "  // scratch may still be read",
         "    // scratch may still be read",
     ),
+    "steps are applied while the first warp still makes them": (
+        "l1_quadratic.cu",
+        "thread",
+        "        " + BARRIER + "\n            apply_steps",
+        "            apply_steps",
+    ),
     "the last block stores beyond the end of an array": (
         "transport.cu",
         "address",

@@ -1,27 +1,6 @@
 // Monotone inclusions and games on a GPU.
 #include "_warps.cuh"
 
-// The sum over a block, in every thread; `parts` holds a double per warp.
-__device__ static double block_sum(double value, double* parts) {
-    value = warp_sum(value);
-    __syncthreads();  // the parts of the sum before may still be read
-    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
-    __syncthreads();
-    double total = 0;
-    for (int w = 0; w < (int)blockDim.x / 32; ++w) total += parts[w];
-    return total;
-}
-
-__device__ static double block_max(double value, double* parts) {
-    for (int bit = 16; bit; bit /= 2) value = fmax(value, __shfl_xor_sync(FULL_WARP, value, bit));
-    __syncthreads();
-    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
-    __syncthreads();
-    double top = parts[0];
-    for (int w = 1; w < (int)blockDim.x / 32; ++w) top = fmax(top, parts[w]);
-    return top;
-}
-
 // p = max(v - tau, 0) with sum radius, by Newton's method on tau. One block, so that
 // no number leaves the device. Shared memory: a double per warp.
 extern "C" __global__ void project_simplex(const REAL* v, int n, double radius, double tau0, REAL* p, double* tau_out) {
