@@ -12,7 +12,7 @@ BLOCKS = 8  # of a launch that is repeated: under a sanitizer each takes millise
 
 @pytest.fixture(scope="module")
 def launches(compiled):
-    """Per file, the last small launch of each kernel by the examples of its family."""
+    """Per file, the last two small launches of each kernel by its family: one may find no work."""
     with harness.stand_in(compiled) as cupy:
         from refopt_backends import resolve
 
@@ -24,10 +24,13 @@ def launches(compiled):
                 for case in cases(cupy, np.random.default_rng(0)):
                     getattr(kernels, case.kernel)(*case.build(kernels))
             made = [one for one in made if one.defines == ("-DREAL=double",)]
-            small = {one.kernel: one for one in made if np.prod(one.sizes[:3]) <= BLOCKS}
+            small = {}
+            for one in made:
+                if np.prod(one.sizes[:3]) <= BLOCKS:
+                    small[one.kernel] = [*small.get(one.kernel, [])[-1:], one]
             for file in harness.files(family):
                 code = harness.source(file)
-                chosen[file] = [one for one in small.values() if one.code == code]
+                chosen[file] = [one for two in small.values() for one in two if one.code == code]
     return chosen
 
 
