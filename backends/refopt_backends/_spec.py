@@ -336,6 +336,12 @@ _INCOMPLETE = (
 # X is a design matrix, see reference/l1_quadratic.py.
 _L1_QUADRATIC = (
     Kernel(
+        "transposed_product",
+        "l1_quadratic",
+        "X (n, p), r (n,) -> d (p,)",
+        "d = X' r, one pass over the data.",
+    ),
+    Kernel(
         "column_dots",
         "l1_quadratic",
         "X (n, p), index (k,), r (n,) -> d (k,)",

@@ -20,6 +20,7 @@ _IDLE = 0.8  # a zero whose slope is below this part of its penalty leaves a blo
 _LOOSE = 0.1  # accuracy of a block that is about to grow, relative to the violation outside
 _LAST = 0.05  # share of the gap that the block's own error may make up
 _SMALL = 256  # nonzeros: a smaller block is solved to the end each time
+_SETTLED = 1e-3  # gap below which any block is
 _PATIENCE = 6  # passes over the data without progress
 
 
@@ -51,7 +52,7 @@ def greedy_blocks(
             if count == 0:
                 break
             violation = float(xp.max(excess)) / scale
-            if round_ > 0 and violation < 0.05 and not gap < 1e-3:
+            if round_ > 0 and violation < 0.05 and not gap < _SETTLED:
                 break  # the candidates are not the right ones yet
             worst = largest(xp, excess, min(count, max(_LEAST, block.nonzeros // 2)))
             block.grow(xp.take(candidates, worst))
@@ -86,7 +87,7 @@ def _accuracy(problem, block, tol, gap, first_error):
         return 1e-14 * float(problem.xp.max(problem.xp.abs(problem.slopes)))
     size = float(problem.xp.sum(problem.xp.abs(block.w)))
     small = block.nonzeros < _SMALL or problem.slopes.shape[0] <= _LEAST_CANDIDATES + block.size
-    wanted = 0.2 * (tol if small else max(tol, _LAST * gap)) * problem.at_zero
+    wanted = 0.2 * (tol if small or gap < _SETTLED else max(tol, _LAST * gap)) * problem.at_zero
     return min(
         max(wanted / size if size > 0 else math.inf, 1e-14 * problem.scale), 0.02 * problem.scale
     )

@@ -95,7 +95,7 @@ class LeastSquaresL1:
     def all_slopes(self, r: Any) -> Any:
         """X'r: one pass over the data."""
         self.gradients += 1
-        slopes = self.design.transposed_times(r)
+        slopes = self.kernels.transposed_product(self.design, r)
         if self._constant is None:
             return slopes
         return self.xp.where(self._constant, self.xp.zeros_like(slopes), slopes)
@@ -273,4 +273,4 @@ class Block:
             return False
         starts = self.problem.design.matrix.indptr
         entries = float(self.problem.xp.sum(starts[self.index + 1] - starts[self.index]))
-        return 3 * entries / self.size < nonzeros / 4
+        return entries / self.size < nonzeros / 3

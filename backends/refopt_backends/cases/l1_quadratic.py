@@ -58,6 +58,8 @@ def cases(xp, rng):
             matrices.append(_Sparse(csc_array(X)))
         else:
             matrices += matrices
+        for A in matrices:
+            yield Case("transposed_product", lambda k, A=A, r=r: (A, xp.asarray(r)))
         for size in {0, 1, p}:
             index = xp.asarray(rng.permutation(p)[:size])
             for A in matrices:

@@ -8,29 +8,31 @@ other would have cost.
 
 import numpy as np
 
-from refopt_backends.numba_cpu._jit import FAST, jit
+from refopt_backends.numba_cpu._jit import FAST, jit, unsigned
+from refopt_backends.numba_cpu._l1_columns import l1_columns, sparse_dots
+from refopt_backends.numba_cpu._l1_newton import choose, newton
 from refopt_backends.reference import l1_quadratic as reference
 
 _ROUNDS = 300
-_BLOCK = 48  # columns per step of the blocked factorisation: what stays in the first-level cache
-_DEPENDENT = 1e-10  # a pivot below this part of its diagonal entry: a dependent column
-_NOISE = 1e-13  # sums below this part of their terms' sizes are rounding
 _SLACK = 0.2  # how far the sweeps on the chosen coordinates go before the choice is renewed
-_NEWTON_TRIES = 4
 
 
 def column_dots(X, index, r):
     if hasattr(X, "columns"):
         return _dense_dots(X.columns, index, r)
-    matrix = X.matrix
-    return _sparse_dots(matrix.data, matrix.indices, matrix.indptr, index, r)
+    return sparse_dots(*_compressed(X), index, r)
+
+
+def transposed_product(X, r):
+    if hasattr(X, "columns"):
+        return X.transposed_times(r)
+    return _sparse_product(*_compressed(X), r)
 
 
 def column_sum(X, index, w):
     if hasattr(X, "columns"):
         return _dense_sum(X.columns, index, w)
-    matrix = X.matrix
-    return _sparse_sum(matrix.data, matrix.indices, matrix.indptr, index, w, X.shape[0])
+    return _sparse_sum(*_compressed(X), index, w, X.shape[0])
 
 
 def l1_quadratic(G, q, penalty, w, tol, positive):
@@ -40,10 +42,12 @@ def l1_quadratic(G, q, penalty, w, tol, positive):
 def l1_least_squares(X, y, l2, penalty, w, tol, positive):
     if hasattr(X, "columns"):
         return reference.l1_least_squares(X, y, l2, penalty, w, tol, positive)
+    return l1_columns(*_compressed(X), y, l2, penalty, w.copy(), tol, positive)
+
+
+def _compressed(X):
     matrix = X.matrix
-    return _l1_columns(
-        matrix.data, matrix.indices, matrix.indptr, y, l2, penalty, w.copy(), tol, positive
-    )
+    return matrix.data, unsigned(matrix.indices), unsigned(matrix.indptr)
 
 
 @jit(fastmath=FAST)
@@ -71,14 +75,13 @@ def _dense_sum(columns, index, w):
 
 
 @jit(fastmath=FAST)
-def _sparse_dots(values, rows, starts, index, r):
-    out = np.empty(index.size)
-    for a in range(index.size):
-        j = index[a]
+def _sparse_product(values, rows, starts, r):
+    out = np.empty(starts.size - 1)
+    for j in range(out.size):
         total = 0.0
         for t in range(starts[j], starts[j + 1]):
             total += values[t] * r[rows[t]]
-        out[a] = total
+        out[j] = total
     return out
 
 
@@ -103,10 +106,10 @@ def _l1_quadratic(G, q, penalty, w, tol, positive):
     h = _negative_gradient(G, q, w)
     factored = 0
     for _ in range(_ROUNDS):
-        chosen, violation = _choose(w, h, penalty, tol, positive)
+        chosen, violation = choose(w, h, penalty, tol, positive)
         if violation <= tol:
             h = _negative_gradient(G, q, w)
-            chosen, violation = _choose(w, h, penalty, tol, positive)
+            chosen, violation = choose(w, h, penalty, tol, positive)
             if violation <= 2.0 * tol:
                 break
         n = chosen.size
@@ -126,7 +129,7 @@ def _l1_quadratic(G, q, penalty, w, tol, positive):
             if moved <= goal or spent >= 1.5 * price or (quiet >= 2 and spent >= 0.5 * price):
                 break
         if moved > goal:
-            factored += _newton(A, part, slope, weight, positive)
+            factored += newton(A, part, slope, weight, positive)
         for a in range(n):
             step = part[a] - w[chosen[a]]
             if step != 0.0:
@@ -138,56 +141,6 @@ def _l1_quadratic(G, q, penalty, w, tol, positive):
 
 
 @jit(fastmath=FAST)
-def _l1_columns(values, rows, starts, y, l2, penalty, w, tol, positive):
-    """The same through the columns of a sparse X: a sweep costs its entries, not a Gram matrix."""
-    k = w.size
-    norms = np.empty(k)
-    for j in range(k):
-        total = l2
-        for t in range(starts[j], starts[j + 1]):
-            total += values[t] * values[t]
-        norms[j] = total
-    everything = np.arange(k)
-    r = _residual(values, rows, starts, y, w)
-    factored = 0
-    for _ in range(_ROUNDS):
-        h = _sparse_dots(values, rows, starts, everything, r) - l2 * w
-        support, violation = _choose(w, h, penalty, tol, positive)
-        if violation <= tol:
-            r = _residual(values, rows, starts, y, w)
-            if _column_violation(values, rows, starts, l2, penalty, w, r, positive) <= 4.0 * tol:
-                break
-        n, entries = support.size, 0
-        for a in range(n):
-            entries += starts[support[a] + 1] - starts[support[a]]
-        price = 3.0 + (n * n * n / 75.0 + 2.0 * n * n) / (3.0 * entries + 10.0 * n + 1.0)
-        goal = 0.5 * max(tol, 0.05 * violation)
-        moved, quiet, spent = violation, 0, 0
-        while n > 0:
-            moved, changes = _column_sweep(
-                values, rows, starts, support, norms, l2, penalty, w, r, positive
-            )
-            spent += 1
-            quiet = quiet + 1 if changes == 0 else 0
-            if moved <= goal or spent >= 1.5 * price or (quiet >= 2 and spent >= 0.5 * price):
-                break
-        if moved > goal and n > 0:
-            support = np.nonzero(w)[0]
-            n = support.size
-            A = _gram_by_rows(values, rows, starts, support, y.size)
-            slope = _sparse_dots(values, rows, starts, support, r)
-            part, weight = w[support], penalty[support]
-            for a in range(n):
-                A[a, a] += l2
-                slope[a] -= l2 * part[a]
-            factored += _newton(A, part, slope, weight, positive)
-            for a in range(n):
-                w[support[a]] = part[a]
-            r = _residual(values, rows, starts, y, w)
-    return w, r, factored
-
-
-@jit(fastmath=FAST)
 def _negative_gradient(G, q, w):
     h = q.copy()
     for j in range(w.size):
@@ -196,35 +149,6 @@ def _negative_gradient(G, q, w):
             for t in range(row.size):
                 h[t] -= v * row[t]
     return h
-
-
-@jit(fastmath=FAST)
-def _choose(w, h, penalty, tol, positive):
-    """The nonzeros and the worse half as many of the zeros that should move."""
-    k = w.size
-    worst, support, waiting = 0.0, 0, 0
-    excess = np.zeros(k)
-    for j in range(k):
-        if w[j] != 0.0:
-            support += 1
-            error = abs(h[j] - penalty[j] * np.sign(w[j]))
-        else:
-            error = (h[j] if positive else abs(h[j])) - penalty[j]
-            if error > tol:
-                waiting += 1
-                excess[j] = error
-        worst = max(worst, error)
-    most, cut = max(8, support // 2), 0.0
-    if waiting > most:
-        found = excess[excess > 0.0]
-        cut = np.partition(found, found.size - most)[found.size - most]
-    chosen = np.empty(support + waiting, np.int64)
-    count = 0
-    for j in range(k):
-        if w[j] != 0.0 or (excess[j] > 0.0 and excess[j] >= cut):
-            chosen[count] = j
-            count += 1
-    return chosen[:count].copy(), worst
 
 
 @jit(fastmath=FAST)
@@ -252,330 +176,3 @@ def _sweep(A, w, h, penalty, positive):
             for t in range(row.size):
                 h[t] -= step * row[t]
     return moved, changes
-
-
-@jit(fastmath=FAST)
-def _column_sweep(values, rows, starts, index, norms, l2, penalty, w, r, positive):
-    moved, changes = 0.0, 0
-    for a in range(index.size):
-        j = index[a]
-        if norms[j] <= 0.0:
-            changes += w[j] != 0.0
-            w[j] = 0.0
-            continue
-        z, old, new = w[j] * (norms[j] - l2), w[j], 0.0
-        for t in range(starts[j], starts[j + 1]):
-            z += values[t] * r[rows[t]]
-        if z > penalty[j]:
-            new = (z - penalty[j]) / norms[j]
-        elif z < -penalty[j] and not positive:
-            new = (z + penalty[j]) / norms[j]
-        step = new - old
-        if step != 0.0:
-            w[j] = new
-            moved = max(moved, abs(step) * norms[j])
-            if np.sign(new) != np.sign(old):
-                changes += 1
-            for t in range(starts[j], starts[j + 1]):
-                r[rows[t]] -= step * values[t]
-    return moved, changes
-
-
-@jit(fastmath=FAST)
-def _residual(values, rows, starts, y, w):
-    r = y.copy()
-    for j in range(w.size):
-        v = w[j]
-        if v != 0.0:
-            for t in range(starts[j], starts[j + 1]):
-                r[rows[t]] -= v * values[t]
-    return r
-
-
-@jit(fastmath=FAST)
-def _column_violation(values, rows, starts, l2, penalty, w, r, positive):
-    worst = 0.0
-    for j in range(w.size):
-        h = -l2 * w[j]
-        for t in range(starts[j], starts[j + 1]):
-            h += values[t] * r[rows[t]]
-        if w[j] != 0.0:
-            error = abs(h - penalty[j] * np.sign(w[j]))
-        else:
-            error = (h if positive else abs(h)) - penalty[j]
-        worst = max(worst, error)
-    return worst
-
-
-@jit(fastmath=FAST)
-def _gram_by_rows(values, rows, starts, index, n):
-    """X_S'X_S as a sum of outer products of short rows: sum_i nnz_i^2 / 2 products."""
-    k = index.size
-    ends = np.zeros(n + 1, np.int64)
-    for a in range(k):
-        for t in range(starts[index[a]], starts[index[a] + 1]):
-            ends[rows[t] + 1] += 1
-    for i in range(n):
-        ends[i + 1] += ends[i]
-    place = ends[:n].copy()
-    column, value = np.empty(ends[n], np.int64), np.empty(ends[n])
-    for a in range(k):
-        for t in range(starts[index[a]], starts[index[a] + 1]):
-            i = rows[t]
-            column[place[i]], value[place[i]] = a, values[t]
-            place[i] += 1
-    G = np.zeros((k, k))
-    for i in range(n):
-        for s in range(ends[i], ends[i + 1]):
-            row, v = G[column[s]], value[s]
-            for t in range(ends[i], s + 1):
-                row[column[t]] += v * value[t]
-    for a in range(k):
-        for b in range(a):
-            G[b, a] = G[a, b]
-    return G
-
-
-@jit(fastmath=FAST)
-def _newton(A, w, h, penalty, positive):
-    """Newton steps on the nonzeros along bent paths, w and h = q - A w kept."""
-    tries = 0
-    while tries < _NEWTON_TRIES:
-        free = np.nonzero(w)[0]
-        m = free.size
-        if m == 0:
-            break
-        tries += 1
-        H = np.empty((m, m))
-        for a in range(m):
-            row, to = A[free[a]], H[a]
-            for b in range(m):
-                to[b] = row[free[b]]
-        x = w[free]
-        sign = np.sign(x)
-        if not positive:
-            sign[penalty[free] == 0.0] = 0.0  # these cross zero freely
-        slope = h[free] - penalty[free] * sign
-        L, skipped = H.copy(), np.zeros(m, np.bool_)
-        dependent = _cholesky(L, skipped)
-        zeros = 0
-        if dependent > 0:
-            zeros = _leave_dependent(H, L, skipped, x, slope, sign, penalty[free])
-        if zeros == 0:
-            zeros = _newton_path(H, L, skipped, x, slope, sign)
-            if zeros == 0:  # a full step: once more, against rounding
-                zeros = _newton_path(H, L, skipped, x, slope, sign)
-        for a in range(m):
-            step = x[a] - w[free[a]]
-            if step != 0.0:
-                w[free[a]] = x[a]
-                row = A[free[a]]
-                for b in range(row.size):
-                    h[b] -= step * row[b]
-        if zeros < max(1, m // 10):
-            break
-    return tries
-
-
-@jit(fastmath=FAST)
-def _newton_path(H, L, skipped, x, slope, sign):
-    d = slope.copy()
-    for a in range(d.size):
-        if skipped[a]:
-            d[a] = 0.0
-    _solve(L, d)
-    return _bent_path(H, x, slope, d, sign)
-
-
-@jit(fastmath=FAST)
-def _leave_dependent(H, L, skipped, x, slope, sign, weight):
-    """Move along null vectors of H until the nonzeros are independent. Zeros met.
-
-    With H v = 0 only the penalty changes along v, which is followed downwards to
-    the first zero: that of the dependent column, or of an independent one, whose
-    place it then takes.
-    """
-    m = x.size
-    basis, others = np.nonzero(~skipped)[0], np.nonzero(skipped)[0]
-    k, n = basis.size, others.size
-    V = np.empty((n, k))  # null vectors: V[c] on the basis and 1 on the c-th other column
-    full = np.empty(m)
-    for c in range(n):
-        for b in range(m):
-            full[b] = 0.0 if skipped[b] else -H[others[c], b]
-        _solve(L, full)
-        for a in range(k):
-            V[c, a] = full[basis[a]]
-    start, zeros = x.copy(), 0
-    for c in range(n):
-        a, v = others[c], V[c]
-        rise, size = weight[a] * sign[a], weight[a]
-        for b in range(k):
-            rise += weight[basis[b]] * sign[basis[b]] * v[b]
-            size += weight[basis[b]] * abs(v[b])
-        to = -np.sign(rise) if abs(rise) > _NOISE * size else -np.sign(x[a])
-        t, out = _first_stop(x, sign, basis, v, a, to)
-        if out == -2:
-            to = -to
-            t, out = _first_stop(x, sign, basis, v, a, to)
-        for b in range(k):
-            x[basis[b]] += to * t * v[b]
-        x[a] += to * t
-        zeros += 1
-        if out < 0:
-            x[a] = 0.0
-            continue
-        gone = basis[out]
-        x[gone] = 0.0
-        # The column that left the basis has no null vector: it is zero and stays so.
-        pivot = v[out]
-        basis[out] = a
-        for e in range(c + 1, n):
-            ratio = V[e, out] / pivot
-            for b in range(k):
-                V[e, b] -= ratio * v[b]
-            V[e, out] = -ratio
-    return _accept(H, x, slope, start, zeros)
-
-
-@jit(fastmath=FAST)
-def _first_stop(x, sign, basis, v, a, to):
-    """How far along `to` v, and what becomes zero: a place in the basis, -1 for a, -2 nothing."""
-    t, out = np.inf, -2
-    if x[a] * to < 0.0:
-        t, out = abs(x[a]), -1
-    for b in range(basis.size):
-        j, d = basis[b], to * v[b]
-        if sign[j] * d < 0.0 and abs(x[j]) < t * abs(d):
-            t, out = abs(x[j] / d), b
-    return (t, out) if out > -2 else (0.0, out)
-
-
-@jit(fastmath=FAST)
-def _accept(H, x, slope, start, zeros):
-    """Keep x where the quadratic did not rise, which null vectors by rounding only can do."""
-    m = x.size
-    new = slope.copy()
-    for a in range(m):
-        step = x[a] - start[a]
-        if step != 0.0:
-            row = H[a]
-            for b in range(m):
-                new[b] -= step * row[b]
-    fall, size = 0.0, 0.0
-    for a in range(m):
-        step = x[a] - start[a]
-        fall += 0.5 * (slope[a] + new[a]) * step
-        size += abs(slope[a] * step)
-    if not fall >= -1e-9 * size:
-        x[:] = start
-        return 0
-    slope[:] = new
-    return zeros
-
-
-@jit(fastmath=FAST)
-def _bent_path(H, x, slope, d, sign):
-    """The first minimiser on x + t d, t >= 0, where coordinates stop at zero. Zeros met."""
-    m = x.size
-    Hd = np.zeros(m)
-    stop = np.full(m, np.inf)
-    for a in range(m):
-        v = d[a]
-        if v != 0.0:
-            row = H[a]
-            for b in range(m):
-                Hd[b] += v * row[b]
-        if sign[a] * v < 0.0:
-            stop[a] = -x[a] / v
-    t, zeros = 0.0, 0
-    while True:
-        descent, curvature, least, flat = 0.0, 0.0, 0.0, 0.0
-        for a in range(m):
-            descent += slope[a] * d[a]
-            curvature += Hd[a] * d[a]
-            least += abs(slope[a] * d[a])
-            flat += H[a, a] * d[a] * d[a]
-        if descent <= _NOISE * least:
-            break
-        if curvature <= _NOISE * flat:
-            curvature = 0.0
-        b = np.argmin(stop)
-        bounded = stop[b] < np.inf
-        if curvature <= 0.0 and not bounded:
-            break
-        step = descent / curvature if curvature > 0.0 else np.inf
-        last = not bounded or t + step < stop[b]
-        if not last:
-            step = stop[b] - t
-        for a in range(m):
-            x[a] += step * d[a]
-            slope[a] -= step * Hd[a]
-        if last:
-            break
-        t = stop[b]
-        v, row = d[b], H[b]
-        x[b], d[b], stop[b] = 0.0, 0.0, np.inf
-        zeros += 1
-        for a in range(m):
-            Hd[a] -= v * row[a]
-    for a in range(m):
-        if x[a] * sign[a] < 0.0:  # by rounding
-            x[a] = 0.0
-    return zeros
-
-
-@jit(fastmath=FAST)
-def _cholesky(A, skipped):
-    """The lower factor in place, by blocks of columns. Dependent columns are left out."""
-    k = A.shape[0]
-    diagonal = np.empty(k)
-    for j in range(k):
-        diagonal[j] = A[j, j]
-    dependent = 0
-    for first in range(0, k, _BLOCK):
-        last = min(first + _BLOCK, k)
-        if first > 0:
-            left = A[first:, :first].copy()
-            update = np.dot(left, left[: last - first].copy().T)
-            for i in range(first, k):
-                for j in range(first, min(last, i + 1)):
-                    A[i, j] -= update[i - first, j - first]
-        for j in range(first, last):
-            row = A[j, first:j]
-            pivot = A[j, j]
-            for t in range(row.size):
-                pivot -= row[t] * row[t]
-            if not pivot > _DEPENDENT * diagonal[j]:
-                skipped[j] = True
-                dependent += 1
-                A[j, :j] = 0.0
-                A[j, j] = 1.0
-                A[j + 1 :, j] = 0.0
-                continue
-            root = np.sqrt(pivot)
-            A[j, j] = root
-            for i in range(j + 1, k):
-                other = A[i, first:j]
-                total = A[i, j]
-                for t in range(other.size):
-                    total -= other[t] * row[t]
-                A[i, j] = total / root
-    return dependent
-
-
-@jit(fastmath=FAST)
-def _solve(L, b):
-    """b <- (L L')^-1 b."""
-    for i in range(b.size):
-        row = L[i, :i]
-        total = b[i]
-        for t in range(row.size):
-            total -= row[t] * b[t]
-        b[i] = total / L[i, i]
-    for i in range(b.size - 1, -1, -1):
-        v = b[i] / L[i, i]
-        b[i] = v
-        row, head = L[i, :i], b[:i]
-        for t in range(row.size):
-            head[t] -= v * row[t]

@@ -10,6 +10,10 @@ from refopt_backends._home import namespace_of
 _ROUNDS = 1000
 
 
+def transposed_product(X, r):
+    return X.transposed_times(r)
+
+
 def column_dots(X, index, r):
     return X.take(index).transposed_times(r)
 
