@@ -238,4 +238,13 @@ def test_extreme_units(size):
     plain = refopt.svm_dual(X, y)
     res = refopt.svm_dual(X * size, y, C=size**-2)
     assert res.success
-    np.testing.assert_allclose(res.w * size, plain.w * size**0, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(res.w * size, plain.w, rtol=1e-4, atol=1e-6)
+
+
+def test_many_rows_in_few_columns_reach_small_gaps():
+    rng = np.random.default_rng(101)
+    X = rng.standard_normal((5000, 50))
+    z = X @ rng.standard_normal(50)
+    y = np.where(z + 0.3 * z.std() * rng.standard_normal(5000) > 0, 1.0, -1.0)
+    res = refopt.svm_dual(X, y, tol=1e-10)
+    assert res.success and certificate(X, y, 1.0, res) <= 1e-10

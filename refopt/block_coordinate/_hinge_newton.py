@@ -13,14 +13,17 @@ from refopt._driver import Iterate
 from refopt_backends import cumulative_sum, euclidean_norm
 from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
-_SWEEPS = 20  # of a batch of coordinate descent; the next one looks at all rows again
+_SWEEPS = 20  # of a batch of coordinate descent, the first; the next one looks at all rows again
+_LEAST_SWEEPS, _MOST_SWEEPS, _SHARE = 4, 60, 1.0  # of others, and the part of those expected
 _SETTLED = 0.003  # part of the free rows that a batch may still change before Newton begins
-_NEWTON_STEPS = 3  # coordinate descent may cost as much as so many of these
-_SWEEP_COST = 4.0  # of an entry in random order, in units of one of a factorisation
+_LEAST_LIVE = 0.3  # part of the rows that a sweep visits beside the free ones
+_NEWTON_STEPS = 20  # coordinate descent may cost as much as so many of these
+_NEWTON_RATE = 16.0  # operations of a factorisation in the time of one entry in random order
+_NEWTON_ENTRIES = 6e5  # such entries in the time of what else a Newton step needs
 _SIGMA, _SETTLED_SIGMA = 10.0, 1000.0  # the first sigma times the mean squared row norm
 _GROWTH, _LEAP = 5.0, 100.0  # of sigma after each proximal step, and after an easy one
 _EASY = 3  # Newton steps of an easy one
-_MOST_SIGMA = 1e4  # over the same; a larger one brings rounding errors into a
+_MOST_SIGMA = 1e5  # over the same; a larger one brings rounding errors into a
 _NEAR = 0.5  # rows whose margin is within this of 1 may change in a proximal step
 _INNER = 50
 _FORCING = 0.3
@@ -80,7 +83,7 @@ def state_of(xp, a, C):
     return xp.where(a <= 0, -one, xp.where(a >= C, one, xp.zeros_like(a)))
 
 
-def hinge_newton(rows, C, a, effort, sweeping):
+def hinge_newton(rows, C, a, effort, sweeping, tol):
     """Generator of the iterates.
 
     Parameters
@@ -93,6 +96,8 @@ def hinge_newton(rows, C, a, effort, sweeping):
         Counts are added to it.
     sweeping : bool
         Begin with coordinate descent.
+    tol : float
+        The gap that will do.
 
     Yields
     ------
@@ -107,20 +112,27 @@ def hinge_newton(rows, C, a, effort, sweeping):
     effort.njev += 1
     yield _iterate(xp, point, C, 0.0)
     sigma = _SIGMA / mean
-    spent, seed, settled = 0.0, 1, not sweeping
+    spent, seed, settled, sweeps, path = 0.0, 1, not sweeping, _SWEEPS, [(0, point.gap)]
     while not settled:
-        a, _ = rows.kernels.hinge_sweeps(rows.transposed, norms, C, point.a, point.w, _SWEEPS, seed)
-        effort.nbev += _SWEEPS * a.shape[0]
+        a, _ = rows.kernels.hinge_sweeps(rows.transposed, norms, C, point.a, point.w, sweeps, seed)
+        effort.nbev += sweeps * a.shape[0]
         effort.njev += 1
         before, point = state_of(xp, point.a, C), evaluate(rows, C, a)
         yield _iterate(xp, point, C, 0.0)
         after = state_of(xp, point.a, C)
         free = int(xp.count_nonzero(after == 0))
-        if int(xp.count_nonzero(after != before)) <= _SETTLED * free:
-            settled, sigma = True, _SETTLED_SIGMA / mean
-        seed, spent = seed + 1, spent + _SWEEP_COST * _SWEEPS * rows.entries
+        sweep = max(free / a.shape[0], _LEAST_LIVE) * rows.entries
+        path.append((path[-1][0] + sweeps, point.gap))
+        more = _sweeps_left(path, tol)
         size = min(free, rows.shape[1])
-        settled = settled or spent > _NEWTON_STEPS * (size**3 / 3 + free * size)
+        newton = _NEWTON_STEPS * ((size**3 / 3 + free * size) / _NEWTON_RATE + _NEWTON_ENTRIES)
+        seed, spent = seed + 1, spent + sweeps * sweep
+        changed = int(xp.count_nonzero(after != before))
+        if more * sweep > newton:
+            if changed <= _SETTLED * free:
+                settled, sigma = True, _SETTLED_SIGMA / mean
+            settled = settled or spent > newton
+        sweeps = math.ceil(min(_MOST_SWEEPS, max(_LEAST_SWEEPS, _SHARE * more)))
     most = max(_MOST_SIGMA / mean, _SIGMA * float(xp.max(C)))
     best, failures = math.inf, 0
     while failures < _PATIENCE:
@@ -135,6 +147,14 @@ def hinge_newton(rows, C, a, effort, sweeping):
         else:
             sigma = sigma / _GROWTH
     return _status.STALLED, ""
+
+
+def _sweeps_left(path, tol):
+    """How many more sweeps like those of the last two batches it takes to fall to tol."""
+    (done, gap), (earlier, before) = path[-1], path[max(0, len(path) - 3)]
+    if min(gap, tol) <= 0 or before <= gap:
+        return math.inf
+    return max(math.log(gap / tol), 0.0) * (done - earlier) / math.log(before / gap)
 
 
 def proximal_step(rows, C, point, sigma, effort):

@@ -101,8 +101,9 @@ def svm_dual(
 
     Notes
     -----
-    Batches of 20 sweeps of dual coordinate descent with shrinking until the
-    free rows settle, or until as much was spent as on some Newton steps; then
+    Batches of sweeps of dual coordinate descent with shrinking for as long as
+    they promise to reach `tol` sooner than Newton steps would, and until the
+    free rows settle or as much was spent as on some Newton steps; then
     proximal steps in the dual, each solved by a semismooth Newton method for w
     with exact line search over the rows near the margin, with a growing
     proximal parameter. The Newton matrix is p x p, or as large as the set of
@@ -153,9 +154,10 @@ def svm_dual(
     single = design.dtype == xp.float32
     asked, tol = tol, max(tol, _SINGLE_FLOOR) if single else tol
     effort, states = Effort(), _ActiveSet(xp, caps)
+    wanted = (0.02 if single else 0.9) * tol
     outcome = _driver.run(
-        states.watch(hinge_newton(rows, caps, a, effort, _on_host(kernels, xp))),
-        tol=(0.02 if single else 0.9) * tol,
+        states.watch(hinge_newton(rows, caps, a, effort, _on_host(kernels, xp), wanted)),
+        tol=wanted,
         maxiter=maxiter,
         callback=callback,
         view=lambda iterate, nit: _view(iterate, nit, design.dtype, xp),

@@ -45,6 +45,14 @@ def box_sweeps(G, x, g, lower, upper, sweeps):
     return x, g
 
 
+@jit(fastmath=FAST)
+def _sparse_dot(x, at, w):
+    total = 0.0
+    for k in range(x.size):
+        total += x[k] * w[at[k]]
+    return total
+
+
 # The order of the rows is part of the answer: the same random numbers as the reference.
 @jit
 def _hinge_sweeps(values, places, starts, norms, C, a, w, sweeps, seed):
@@ -58,10 +66,8 @@ def _hinge_sweeps(values, places, starts, norms, C, a, w, sweeps, seed):
             other = s + (state >> 8) % (live - s)
             order[s], order[other] = order[other], order[s]
             i = order[s]
-            first, last = starts[i], starts[i + 1]
-            slope = -1.0
-            for k in range(first, last):
-                slope += values[k] * w[places[k]]
+            x, at = values[starts[i] : starts[i + 1]], places[starts[i] : starts[i + 1]]
+            slope = _sparse_dot(x, at, w) - 1.0
             old, cap = a[i], C[i]
             if (old == 0.0 and slope > highest) or (old == cap and slope < lowest):
                 live -= 1
@@ -76,8 +82,8 @@ def _hinge_sweeps(values, places, starts, norms, C, a, w, sweeps, seed):
                 step = new - old
                 if step != 0.0:
                     a[i] = new
-                    for k in range(first, last):
-                        w[places[k]] += step * values[k]
+                    for k in range(x.size):
+                        w[at[k]] += step * x[k]
         highest = most if most > 0.0 else np.inf
         lowest = least if least < 0.0 else -np.inf
 
