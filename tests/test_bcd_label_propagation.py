@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from refopt import label_propagation
+from refopt import forest_partition, label_propagation
 from refopt.block_coordinate._label_propagation import METHODS
 from refopt.problems import lattice, two_moons
 
@@ -243,3 +243,50 @@ def test_refusals():
         label_propagation(W, labels, mask, method="tree", partition=np.zeros(72, int))
     with pytest.raises(TypeError, match=r"W must be real"):
         label_propagation(W * 1j, labels, mask)
+
+
+def test_tree_cg_on_two_forests_is_cg_on_the_schur_complement_of_the_first():
+    problem = lattice(14, 14, 12, 1.0)
+    forests = forest_partition(problem.A)
+    assert set(forests) == {0, 1}
+    partition = np.zeros(problem.mask.size, int)
+    partition[problem.nodes] = forests
+    res = label_propagation(
+        problem.W, problem.labels, problem.mask, method="tree-cg", partition=partition, maxiter=1
+    )
+    A, b = problem.A.toarray(), problem.b
+    first, last = forests == 0, forests == 1
+    A11, A12, A22 = A[np.ix_(first, first)], A[np.ix_(first, last)], A[np.ix_(last, last)]
+    S = A22 - A12.T @ np.linalg.solve(A11, A12)
+    r = b[last] - A12.T @ np.linalg.solve(A11, b[first])
+    z = p = np.linalg.solve(A22, r)
+    x = np.zeros_like(r)
+    for _ in range(10):  # one iteration of label_propagation
+        alpha = (r @ z) / (p @ S @ p)
+        x, r, before = x + alpha * p, r - alpha * S @ p, r @ z
+        z = np.linalg.solve(A22, r)
+        p = z + (r @ z) / before * p
+    assert 1e-6 < np.linalg.norm(r) / np.linalg.norm(b) < 0.9
+    assert res.residual == pytest.approx(np.linalg.norm(r) / np.linalg.norm(b), rel=1e-8)
+    np.testing.assert_allclose(res.x[problem.nodes[last]], x, rtol=0, atol=1e-9)
+    x1 = np.linalg.solve(A11, b[first] - A12 @ x)
+    np.testing.assert_allclose(res.x[problem.nodes[first]], x1, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("graph", "every", "most"), [("lattice", 600, 13), ("random", 25, 4)])
+def test_the_incomplete_factor_suits_deep_and_shallow_graphs(graph, every, most):
+    rng = np.random.default_rng(0)
+    if graph == "lattice":
+        W = lattice(100, 100, 400, 1.0).W
+    else:
+        i, j = rng.integers(0, 10_000, (2, 30_000))
+        path = np.arange(9999)
+        i, j = np.concatenate([i[i != j], path]), np.concatenate([j[i != j], path + 1])
+        W = sparse.csr_array((np.ones(i.size), (i, j)), shape=(10_000, 10_000))
+        W = W + W.T
+    mask = np.arange(10_000) % every == 0
+    renumbered = rng.permutation(10_000)
+    for number in (np.arange(10_000), renumbered):
+        V = sparse.csr_array(W)[number][:, number]
+        res = label_propagation(V, rng.random(10_000), mask[number], method="ic-cg")
+        assert res.success and res.nit <= most  # twice that if the other's share were moved

@@ -308,6 +308,29 @@ _MULTILEVEL = (
     ),
 )
 
+# `blocks` are an object of the backend's own, see reference/forest_cg.py.
+_FOREST_CG = (
+    Kernel(
+        "forest_blocks",
+        "forest_cg",
+        "system, labels (m,) -> blocks, cycle (k,)",
+        "A split in L + P + L', P its part within the forests that are labelled; the nodes of "
+        "a cycle where one is no forest, and the blocks undefined.",
+    ),
+    Kernel(
+        "forest_cg_start",
+        "forest_cg",
+        "blocks, X, R (k, m) -> X, R (k, m)",
+        "X with the first forest's equations solved, and (L + P)^-1 times its residual.",
+    ),
+    Kernel(
+        "forest_cg_steps",
+        "forest_cg",
+        "blocks, X, R, D (k, m), beta (k,), steps (k,) -> X, R, D, beta, |r|^2, fall (k,)",
+        "As incomplete_cg_steps with the preconditioner M = (L + P) P^-1 (L + P)'.",
+    ),
+)
+
 # A `factor` is an object of the backend's own, see reference/incomplete.py.
 _INCOMPLETE = (
     Kernel(
@@ -436,6 +459,7 @@ KERNELS = _indexed(
     *_TRANSPORT,
     *_FORESTS,
     *_MULTILEVEL,
+    *_FOREST_CG,
     *_INCOMPLETE,
     *_LOGISTIC_ROWS,
     *_BOX_QUADRATIC,

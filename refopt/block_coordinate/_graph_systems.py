@@ -5,6 +5,7 @@ largest |b - A x| / |b| over the right-hand sides.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ _FIRST_QUESTION = 20
 _KEPT = 4.0
 _SAFETY = 0.9  # room between the residual that is updated and the true one
 _RESTARTS = 3
+_STALLED = _status.STALLED, "Rounding allows no smaller residual."
 _LEAST = 1e-15  # decrease of a residual between two computations from x
 
 
@@ -74,29 +76,30 @@ class GraphSystem:
         return (V + diags_array(self.diagonal)).tocsr()
 
 
-def incomplete_factor_gradients(system, X, tol, *, may_give_up=False):
-    """CG preconditioned by an incomplete factor, some steps in one iteration.
+def split_conjugate_gradients(system, X, tol, start, steps, *, may_give_up=False):
+    """CG with a preconditioner M = G G' that the kernels apply in between, many steps at a time.
 
-    Returns the last X when it converged, or when many more steps than a multilevel
-    preconditioner is worth would be needed.
+    ``start(X, R)`` gives the X to start from and its scaled residual S = G^-1 R, and
+    ``steps(X, S, D, beta, counts)`` takes steps. Returns the last X when it converged,
+    or when many more steps than a multilevel preconditioner is worth would be needed.
     """
-    kernels = system.kernels
-    factor = kernels.incomplete_factor(system.own, max(0.0, 1.0 - _KEPT / max(system.depth, 1)))
     R = system.residual(X)
     yield system.iterate(X, R)
     for _ in range(_RESTARTS):
         norms = np.sqrt(np.sum(R * R, axis=1))
         target = np.maximum(_SAFETY * tol * system.norms, _LEAST * norms)
         first, value, taken = norms, system.value(X, R), 0
-        S, D, beta = kernels.incomplete_cg_start(factor, R), np.zeros_like(R), np.zeros(R.shape[0])
-        steps = np.where(norms > target, _STEPS, 0)
-        while np.any(steps):
-            X, S, D, beta, squares, fall = kernels.incomplete_cg_steps(factor, X, S, D, beta, steps)
-            taken += int(np.max(steps))
+        counts = np.where(norms > target, _STEPS, 0)
+        if np.any(counts):
+            X, S, gain = start(X, R)
+            D, beta, value = np.zeros_like(R), np.zeros(R.shape[0]), value - gain
+        while np.any(counts):
+            X, S, D, beta, squares, fall = steps(X, S, D, beta, counts)
+            taken += int(np.max(counts))
             norms, value = np.sqrt(squares), value - float(np.sum(fall))
             left = _steps_left(taken, norms / first, target / first)
-            steps = np.clip(left, 0, _STEPS)
-            if not np.any(steps):
+            counts = np.clip(left, 0, _STEPS)
+            if not np.any(counts):
                 break
             yield Iterate(X, value, float(np.max(norms / system.norms)))
             if may_give_up and taken >= _FIRST_QUESTION and np.max(left) > _MULTILEVEL_COST:
@@ -133,7 +136,7 @@ def preconditioned_conjugate_gradients(system, X, tol, precondition):
             yield system.iterate(X, R)
         R = system.residual(X)
         yield system.iterate(X, R)
-    return _status.STALLED, "Rounding allows no smaller residual."
+    return _STALLED
 
 
 def _ratio(a, b):
@@ -150,16 +153,23 @@ def multilevel(system, X, tol):
     )
 
 
+def incomplete_factor(system, X, tol, *, may_give_up=False):
+    """CG preconditioned by an incomplete factor."""
+    kernels = system.kernels
+    factor = kernels.incomplete_factor(system.own, max(0.0, 1.0 - _KEPT / max(system.depth, 1)))
+
+    def start(X, R):
+        return X, kernels.incomplete_cg_start(factor, R), 0.0
+
+    steps = partial(kernels.incomplete_cg_steps, factor)
+    X = yield from split_conjugate_gradients(system, X, tol, start, steps, may_give_up=may_give_up)
+    return X if may_give_up else _STALLED
+
+
 def automatic(system, X, tol):
-    """CG with an incomplete factor, and with the multilevel preconditioner where that is slow."""
-    X = yield from incomplete_factor_gradients(system, X, tol, may_give_up=True)
+    """CG with an incomplete factor, and with coarser graphs where that is slow."""
+    X = yield from incomplete_factor(system, X, tol, may_give_up=True)
     return (yield from _without_start(multilevel(system, X, tol)))
-
-
-def incomplete(system, X, tol):
-    """CG with an incomplete factor alone."""
-    yield from incomplete_factor_gradients(system, X, tol)
-    return _status.STALLED, "Rounding allows no smaller residual."
 
 
 def plain(system, X, tol):
@@ -174,22 +184,17 @@ def _without_start(algorithm):
     return (yield from algorithm)
 
 
-def forest_conjugate_gradients(system, X, tol, forests):
-    """CG preconditioned by one symmetric sweep over forests, each solved exactly."""
-    sweep = list(range(len(forests)))
-    path = [*sweep, *sweep[-2::-1]]
-    A = system.matrix()
-    rows = [A[block.nodes] for block in forests]
+def forest_conjugate_gradients(system, X, tol, blocks):
+    """CG preconditioned by a symmetric sweep over forests; of two, on the Schur complement."""
+    kernels = system.kernels
 
-    def precondition(R):
-        Z = np.zeros_like(R)
-        for b in path:
-            nodes = forests[b].nodes
-            g = R[:, nodes] - (rows[b] @ Z.T).T
-            Z[:, nodes] += forests[b].solve(g)
-        return Z
+    def start(X, R):
+        Y, S = kernels.forest_cg_start(blocks, X, R)
+        return Y, S, system.value(X, R) - system.value(Y, system.residual(Y))
 
-    return (yield from preconditioned_conjugate_gradients(system, X, tol, precondition))
+    steps = partial(kernels.forest_cg_steps, blocks)
+    yield from split_conjugate_gradients(system, X, tol, start, steps)
+    return _STALLED
 
 
 def block_sweeps(system, X, next_block):
