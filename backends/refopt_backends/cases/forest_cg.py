@@ -15,7 +15,9 @@ def _block_cases(xp, graph, Y):
     def split(k, forests):
         parts = system_of(k, graph)
         n = parts[3].shape[0]
-        labels = k.forest_labels(*parts[:2], xp.arange(n)) if forests else xp.zeros(n, dtype=int)
+        labels = (
+            k.forest_labels(*parts[:2], xp.arange(n)) if forests else xp.zeros(n, dtype=xp.int64)
+        )
         return k.graph_system(*parts), labels, Y[:, :n]
 
     def blocks(k):
