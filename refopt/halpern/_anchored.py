@@ -158,8 +158,8 @@ def vr_halpern(
 
     Notes
     -----
-    Where the residual grows tenfold, the step is halved and the run goes on from
-    its best point. A step costs :math:`2\sqrt n` components and, for late k,
+    Where the residual grows a hundredfold, the step is halved and the run goes on
+    from its best point. A step costs :math:`2\sqrt n` components and, for late k,
     a full evaluation every :math:`\sqrt n/4` steps. Memory: six vectors. Bilinear
     games are not cocoercive: the method may stall on them.
 

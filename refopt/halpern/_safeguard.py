@@ -1,14 +1,14 @@
 """From a method's points to the driver's iterates: budgets, and a step that was too long."""
 
-import math
 from typing import Any
 
 from refopt import _status
 from refopt._driver import Iterate
 from refopt.halpern._components import NotANumber
 
-_WORSE = 10.0  # residual over the best one from which a step counts as too long
-_ROUNDING = 1e-9  # relative to the first residual: below, worse means nothing
+# Residual over that of the start from which a step counts as too long. Residuals of
+# anchored methods swing: to 30 times the best one so far where the step is right.
+_WORSE = 100.0
 _HALVINGS = 30
 _PATIENCE = 60  # points without progress at rounding level
 _EPS = {"float32": 1e-7, "float64": 2e-16}
@@ -25,22 +25,23 @@ class Guard:
     def iterates(self, method, u):
         """Generator for the driver.
 
-        Where the residual of a point is ten times the best one, or not finite, the
-        step is halved and the method starts anew from the best point.
+        Where the residual of a point is a hundred times that of the start, or not
+        finite, the step is halved and the method starts anew from the best point.
         """
         problem, step = self.problem, self.step
         best: Any = None
         point: Any = None
-        first, idle = math.inf, 0
+        idle = 0
         while True:
             self.base = (0, 0) if point is None else self._counts(point)
+            limit: float | None = None
             try:
                 for point in method(problem, u, step):
-                    if best is not None and self._diverges(point.residual, best.residual, first):
+                    if limit is not None and not point.residual <= limit:
                         break
                     yield self._iterate(point)
-                    if best is None:
-                        first = point.residual
+                    if limit is None:
+                        limit = max(_WORSE * point.residual, self._rounding(point))
                     better = best is None or point.residual < best.residual
                     idle = 0 if better else idle + 1
                     best = point if better else best
@@ -66,11 +67,6 @@ class Guard:
             f"The step was halved {self.halvings} times, to {self.step.eta:.3g}, because the "
             "residual grew."
         )
-
-    def _diverges(self, residual, best, first):
-        if not math.isfinite(residual):
-            return True
-        return residual > _WORSE * best and residual > _ROUNDING * first
 
     def _rounding(self, point):
         xp = self.problem.xp

@@ -166,8 +166,8 @@ def solve_vi(
 
     Notes
     -----
-    Where the residual grows tenfold, the step is halved and the run goes on from
-    its best point. Memory: four to eight vectors.
+    Where the residual grows a hundredfold, the step is halved and the run goes on
+    from its best point. Memory: four to eight vectors.
 
     References
     ----------

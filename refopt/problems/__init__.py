@@ -22,6 +22,7 @@ from .regression import (
     dataset_c,
     lars_adversarial,
 )
+from .saddle import QuadraticSaddle, RowSum, ouyang_xu, row_sum
 from .transport import (
     TransportProblem,
     assign,
@@ -41,7 +42,9 @@ __all__ = [
     "NONNEGATIVE_LASSO_OPTIMA",
     "TRANSPORT_OPTIMA",
     "GraphProblem",
+    "QuadraticSaddle",
     "RegressionProblem",
+    "RowSum",
     "TransportProblem",
     "assign",
     "breast_cancer",
@@ -62,7 +65,9 @@ __all__ = [
     "lars_adversarial",
     "lattice",
     "load_digits",
+    "ouyang_xu",
     "rect",
+    "row_sum",
     "transport_instance",
     "two_moons",
 ]
