@@ -43,15 +43,16 @@ class VarianceReducedForwardReflected:
     w <- v with probability p = 1/n.
     """
 
-    def __init__(self, steps, L, factor, indices, coins):
-        self.steps, self.L, self.factor = steps, L, factor
+    def __init__(self, steps, L, factor, eta, indices, coins):
+        self.steps, self.L, self.factor, self.first = steps, L, factor, eta
         self.indices, self.coins = indices, coins
 
     def __call__(self, problem, u, g, eta, k):
         """v and the number of steps."""
         n = problem.n
         p = 1.0 / n
-        gamma = eta * self.factor * snapshot_step(n) / (eta * self.L + 1.0)
+        factor = self.factor * min(1.0, eta / self.first)  # shortened with the outer step
+        gamma = eta * factor * snapshot_step(n) / (eta * self.L + 1.0)
         left = total = max(1, int(self.steps(k)))
         v = w = before = u
         while left:

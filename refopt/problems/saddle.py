@@ -216,7 +216,7 @@ def row_sum(n=2000, d=24, decay=2.0, seed=31):
     >>> problem.name, bool(np.allclose(np.linalg.norm(problem.a, axis=1), 1))
     ('row-sum-100-5-2@31', True)
     """
-    random = np.random.RandomState(seed)  # noqa: NPY002
+    random = np.random.RandomState(seed)
     scales = (np.arange(d) + 1.0) ** -decay
     a, b = random.randn(n, d) * scales, random.randn(n, d) * scales
     p, q, e, f = random.randn(d), random.randn(d), random.randn(n), random.randn(n)

@@ -1,0 +1,366 @@
+"""What a run counts, returns and survives, whatever the method."""
+
+import numpy as np
+import pytest
+
+import refopt
+from refopt.halpern import AffineVI, BilinearGame, LogisticSaddle, QuadraticMinimax, RowLinear
+from refopt.problems import row_sum
+from refopt.proximal import Product, project_box, project_nonneg, project_simplex, prox_l1
+
+DETERMINISTIC = ["forward", "eg", "eag", "forb", "popov", "fbf"]
+SUMS = ["vr-eg", "vr-forb", "l-svrg", "vr-halpern", "inexact-halpern"]
+PROBLEM = row_sum(60, 3, decay=1.0, seed=5)
+OPERATOR = PROBLEM.operator()
+START = np.zeros(6)
+TWO_SIMPLICES = Product([(slice(0, 4), project_simplex), (slice(4, 9), project_simplex)])
+
+
+class Counting:
+    """A user's function that counts the components it is asked for."""
+
+    def __init__(self, problem=PROBLEM):
+        self.problem, self.count, self.calls = problem, 0, 0
+
+    def __call__(self, z, index=None):
+        self.calls += 1
+        self.count += self.problem.u.size if index is None else len(index)
+        return self.problem.batch(z, index)
+
+
+def component(z, i, out):
+    a, b = PROBLEM.a[i], PROBLEM.b[i]
+    s, t = a @ z[:3], b @ z[3:]
+    out[:3] = a * (s + t - PROBLEM.u[i])
+    out[3:] = b * (t - s - PROBLEM.v[i])
+
+
+# Accounts
+
+
+@pytest.mark.parametrize("method", SUMS)
+@pytest.mark.parametrize("L", [None, 2.0])
+def test_components_are_counted_as_they_are_called(method, L):
+    fun = Counting()
+    res = refopt.solve_vi(fun, START, method=method, n_components=60, L=L, tol=1e-3, rng=0)
+    assert res.success and res.method == method
+    assert res.ncomp == fun.count
+    assert res.nfev == fun.count / 60
+    assert res.history["nfev"][-1] == (fun.count - 60) / 60  # all but the last check
+
+
+@pytest.mark.parametrize("method", DETERMINISTIC)
+def test_whole_evaluations_are_counted(method):
+    fun = Counting()
+    res = refopt.solve_vi(lambda z: fun(z), START, method=method, L=1.0, tol=1e-3)
+    assert res.success and res.nfev == res.ncomp == fun.calls
+
+
+@pytest.mark.parametrize("method", SUMS)
+def test_compiled_loops_count_as_the_others(method):
+    options = {"method": method, "L": 2.0, "tol": 1e-4, "rng": 3, "sampling": "uniform"}
+    ours = refopt.solve_vi(OPERATOR, START, **options)
+    theirs = refopt.solve_vi(Counting(), START, n_components=60, **options)
+    assert ours.ncomp == theirs.ncomp and ours.nit == theirs.nit
+    np.testing.assert_allclose(ours.x, theirs.x, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("method", DETERMINISTIC + SUMS)
+def test_the_residual_is_that_of_the_point_returned(method):
+    prox = lambda v: project_box(v, -0.2, 0.3)
+    res = refopt.solve_vi(OPERATOR, START, prox=prox, method=method, rng=0, tol=1e-5)
+    again = np.linalg.norm(res.x - prox(res.x - PROBLEM.batch(res.x)))
+    np.testing.assert_allclose(res.residual, again, rtol=1e-6)
+    assert res.success and res.fun == res.residual <= 1e-5
+
+
+def test_the_gap_is_that_of_the_point_returned():
+    A = np.random.default_rng(0).standard_normal((5, 4))
+    start = np.concatenate([np.full(4, 0.25), np.full(5, 0.2)])
+    for method in ("eag", "vr-eg", "vr-halpern", "inexact-halpern"):
+        res = refopt.solve_vi(
+            BilinearGame(A), start, prox=TWO_SIMPLICES, method=method, tol=1e-3, rng=0
+        )
+        x, y = res.x[:4], res.x[4:]
+        np.testing.assert_allclose(res.gap, (A @ x).max() - (A.T @ y).min(), atol=1e-14)
+        assert np.all(res.history["gap"] >= -1e-12) and res.gap < 0.1, method
+
+
+@pytest.mark.parametrize("method", ["eag", "vr-halpern", "inexact-halpern"])
+def test_restarts_lose_nothing(method):
+    res = refopt.solve_vi(OPERATOR, START, method=method, rng=0, tol=1e-6)
+    assert res.success and res.nrestart == res.history["restart"][-1] >= 2
+    assert res.residual == res.history["residual"].min()
+
+
+# Runs that repeat
+
+
+@pytest.mark.parametrize("method", SUMS)
+def test_one_seed_is_one_run_on_every_backend(method):
+    options = {"method": method, "tol": 0.0, "maxfev": 40}
+    runs = [
+        refopt.solve_vi(OPERATOR, START, rng=seed, backend=backend, **options)
+        for seed, backend in ((1, "numpy"), (1, "numba"), (1, "reference"), (2, "numpy"))
+    ]
+    for other in runs[1:3]:
+        np.testing.assert_allclose(other.x, runs[0].x, rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(other.history["nfev"], runs[0].history["nfev"])
+    assert not np.array_equal(runs[3].x, runs[0].x)
+
+
+@pytest.mark.parametrize("method", SUMS)
+def test_the_columns_of_an_affine_operator_on_every_backend(method):
+    rng = np.random.default_rng(2)
+    half = rng.standard_normal((8, 8))
+    F = AffineVI(half @ half.T + half - half.T, rng.standard_normal(8), np.arange(8).reshape(4, 2))
+    options = {"method": method, "tol": 0.0, "maxfev": 30, "rng": 0, "prox": project_nonneg}
+    one, two = (refopt.solve_vi(F, np.ones(8), backend=b, **options) for b in ("numpy", "numba"))
+    np.testing.assert_allclose(one.x, two.x, rtol=0, atol=1e-11)
+
+
+def test_components_compiled_by_the_user():
+    numba = pytest.importorskip("numba")
+    a, b, u, v = PROBLEM.a, PROBLEM.b, PROBLEM.u, PROBLEM.v
+
+    @numba.njit
+    def compiled(z, i, out):
+        s, t = 0.0, 0.0
+        for j in range(3):
+            s += a[i, j] * z[j]
+            t += b[i, j] * z[3 + j]
+        for j in range(3):
+            out[j] = a[i, j] * (s + t - u[i])
+            out[3 + j] = b[i, j] * (t - s - v[i])
+
+    options = {"method": "l-svrg", "n_components": 60, "L": 2.0, "rng": 0, "sampling": "uniform"}
+    runs = [refopt.solve_vi(fun, START, **options) for fun in (compiled, component, Counting())]
+    assert runs[0].success and runs[0].backend == "numba"
+    for other in runs[1:]:
+        np.testing.assert_allclose(other.x, runs[0].x, rtol=0, atol=1e-10)
+        assert other.ncomp == runs[0].ncomp
+
+
+# Runs that end early
+
+
+@pytest.mark.parametrize("method", DETERMINISTIC + SUMS)
+def test_nan_from_the_operator_ends_the_run_with_a_finite_point(method):
+    fun = Counting()
+
+    def broken(z, index=None):
+        value = fun(z, index)
+        return value * np.nan if fun.calls >= 50 else value
+
+    options = {} if method in DETERMINISTIC else {"n_components": 60}
+    call = (lambda z: broken(z)) if method in DETERMINISTIC else broken
+    res = refopt.solve_vi(call, START, method=method, L=2.0, tol=0.0, rng=0, **options)
+    assert res.status == 4 and not res.success
+    assert np.isfinite(res.x).all() and np.isfinite(res.residual)
+    assert "NaN" in res.message and "finite" in res.message
+
+
+@pytest.mark.parametrize("method", DETERMINISTIC + SUMS)
+def test_a_constant_a_hundred_times_too_small_is_survived(method):
+    res = refopt.solve_vi(OPERATOR, START, method=method, L=0.02, tol=1e-3, rng=0, maxfev=3000)
+    assert res.success, res.message
+    assert "halved" in res.message or method == "inexact-halpern"
+    assert res.history["step"][-1] < res.history["step"][0] or method == "inexact-halpern"
+
+
+def test_a_step_that_never_fits_ends_with_the_best_point():
+    def expanding(u):  # not monotone: every step moves away
+        return -np.exp(np.minimum(abs(u), 300.0)) * np.sign(u)
+
+    res = refopt.solve_vi(expanding, [1.0], method="forward", step=1e8, tol=0.0, maxfev=1e5)
+    assert res.status == 4 and "every step tried" in res.message
+    assert res.x == 1.0 and res.residual == np.e
+
+
+@pytest.mark.parametrize("method", ["eg", "l-svrg"])
+def test_budgets_end_a_run_with_the_best_point(method):
+    spent = refopt.solve_vi(OPERATOR, START, method=method, tol=0.0, maxfev=20, rng=0)
+    assert spent.status == 1 and "maxfev, 20" in spent.message
+    assert spent.residual == spent.history["residual"].min()
+    late = refopt.solve_vi(OPERATOR, START, method=method, tol=0.0, time_limit=1e-9, rng=0)
+    assert late.status == 6
+
+
+def test_a_relative_tolerance():
+    first = np.linalg.norm(PROBLEM.batch(START))
+    res = refopt.solve_vi(OPERATOR, START, tol=0.0, rtol=1e-2, method="eg")
+    assert res.success and res.residual <= 1e-2 * first
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_is_the_end_of_a_run_without_a_tolerance(dtype):
+    F = RowLinear(np.eye(5, dtype=dtype), p=np.ones(5, dtype=dtype))
+    res = refopt.solve_vi(F, np.full(5, 3, dtype=dtype) / 7, method="eg", tol=0.0, maxfev=1e4)
+    assert res.x.dtype == dtype
+    assert res.status in (0, 3) and res.residual <= 20 * np.finfo(dtype).eps
+
+
+# What "auto" takes
+
+
+def test_auto_says_what_it_takes():
+    for fun, options, name in (
+        (OPERATOR, {"cocoercive": True}, "l-svrg"),
+        (lambda u: 2.0 * u - 1.0, {"cocoercive": True}, "forward"),
+        (lambda u: 2.0 * u - 1.0, {}, "eag"),
+        (row_sum(4000, 3).operator(), {}, "vr-eg"),
+        (row_sum(40, 3).operator(), {}, "eag"),
+    ):
+        res = refopt.solve_vi(fun, START, rng=0, tol=1e-4, **options)
+        assert res.success and res.method == name and f"The method is {name}." in res.message
+
+
+# Constants that nobody gave
+
+
+@pytest.mark.parametrize("method", DETERMINISTIC + SUMS)
+def test_constants_are_estimated(method):
+    fun = Counting()
+    options = {} if method in DETERMINISTIC else {"n_components": 60}
+    call = (lambda z: fun(z)) if method in DETERMINISTIC else fun
+    res = refopt.solve_vi(call, START, method=method, tol=1e-4, rng=0, maxfev=3000, **options)
+    assert res.success and 0.3 < res.L < 4.0
+
+
+@pytest.mark.parametrize("method", ["eg", "forb", "fbf"])
+def test_adaptive_steps(method):
+    def F(u):  # its slope differs two hundredfold
+        return np.array([u[0] ** 3 + u[1], u[1] ** 3 - u[0]]) + 0.1 * u
+
+    res = refopt.solve_vi(F, [3.0, -2.0], method=method, step="adaptive", tol=1e-8, maxfev=3000)
+    assert res.success
+    assert res.history["step"].max() > 1.5 * res.history["step"][0]
+
+
+# Problems in other forms
+
+
+def test_a_saddle_from_its_gradients_is_the_same_problem():
+    seen = []
+    res = refopt.minimax(
+        lambda x, y: 2 * x + y, lambda x, y: x - y - 2, [1.0, 2.0], [1.0, -1.0],
+        prox_x=project_nonneg, callback=seen.append,
+    )  # fmt: skip
+    np.testing.assert_allclose(res.x, [2 / 3, 2 / 3], atol=1e-5)
+    np.testing.assert_allclose(res.y, [-4 / 3, -4 / 3], atol=1e-5)
+    assert seen[0].x.shape == seen[0].y.shape == (2,)
+
+
+def test_the_equations_of_a_quadratic_program():
+    rng = np.random.default_rng(1)
+    half, A = rng.standard_normal((6, 6)), rng.standard_normal((2, 6))
+    H, h, b = half @ half.T, rng.standard_normal(6), rng.standard_normal(2)
+    F = QuadraticMinimax(H, -A, p=-h, q=-b)
+    res = refopt.solve_vi(F, np.zeros(8), tol=1e-8, maxfev=20_000)
+    M = np.block([[H, -A.T], [A, np.zeros((2, 2))]])
+    np.testing.assert_allclose(res.x, np.linalg.solve(M, np.concatenate([h, b])), atol=1e-6)
+
+
+def test_sparse_games_agree_with_dense_ones():
+    from scipy.sparse import csr_array
+
+    A = np.random.default_rng(3).standard_normal((5, 4)) * (np.arange(20).reshape(5, 4) % 3 > 0)
+    dense, sparse = BilinearGame(A), BilinearGame(csr_array(A))
+    u, v = np.random.default_rng(4).standard_normal((2, 9))
+    index, weights = np.array([[0, 1], [3, 2], [4, 1]]), np.ones((3, 2))
+    np.testing.assert_allclose(sparse.full(u), dense.full(u), atol=1e-14)
+    for name in ("uniform", "importance", "full"):
+        np.testing.assert_allclose(sparse.lipschitz(name), dense.lipschitz(name), rtol=1e-12)
+    np.testing.assert_allclose(
+        sparse.batch_diff(u, v, index, weights), dense.batch_diff(u, v, index, weights), atol=1e-14
+    )
+
+
+def test_robust_logistic_regression_meets_its_conditions():
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((40, 3))
+    labels = np.where(X[:, 0] + rng.standard_normal(40) > 0, 1.0, -1.0)
+    F = LogisticSaddle(X, labels, lam=0.1, kappa=0.5)
+    prox = Product([(slice(3, None), project_simplex)])
+    start = np.concatenate([np.zeros(3), np.full(40, 1 / 40)])
+    res = refopt.solve_vi(F, start, prox=prox, tol=1e-8, maxfev=20_000)
+    assert res.success
+    w, p = res.x[:3], res.x[3:]
+    loss = np.logaddexp(0, -labels * (X @ w))
+    # the best weights: the projection of 1/n + loss / (kappa n) on the simplex
+    np.testing.assert_allclose(p, project_simplex(1 / 40 + loss / (0.5 * 40)), atol=1e-6)
+    slope = -(p * labels / (1 + np.exp(labels * (X @ w)))) @ X + 0.1 * w
+    np.testing.assert_allclose(slope, 0, atol=1e-6)
+    parts = np.mean([F.batch(start, np.array([i])) for i in range(40)], axis=0)
+    np.testing.assert_allclose(parts, F.full(start), atol=1e-12)
+
+
+def test_soft_thresholding_inside_a_compiled_loop():
+    rng = np.random.default_rng(6)
+    a = rng.standard_normal((200, 6))
+    F = RowLinear(a, p=a @ np.array([1.0, 0, 0, -2, 0, 0]))
+    res = refopt.solve_vi(F, np.zeros(6), prox=prox_l1, method="l-svrg", rng=0, tol=1e-7)
+    lasso = refopt.lasso(a, a @ np.array([1.0, 0, 0, -2, 0, 0]), 200.0, tol=1e-12)
+    np.testing.assert_allclose(res.x, lasso.x, atol=1e-6)
+
+
+# Refusals
+
+
+def test_bad_input_is_refused_by_name():
+    cases = (
+        ({"method": "newton"}, "method must be one of 'auto', 'forward'"),
+        ({"L": 0.0}, "L must be positive"),
+        ({"step": -1.0}, "step must be positive"),
+        ({"step": "long"}, "step must be 'fixed', 'adaptive' or a number"),
+        ({"tol": -1.0}, "tol must be nonnegative"),
+        ({"rtol": -1.0}, "rtol must be nonnegative"),
+        ({"maxiter": -1}, "maxiter must be at least 0"),
+        ({"maxfev": 0}, "maxfev must be positive"),
+        ({"prob": 1.5}, "prob must be at most 1"),
+        ({"sampling": "clever"}, "sampling must be one of"),
+        ({"sampling": -np.ones(60)}, "sampling must hold finite probabilities"),
+        ({"sampling": np.zeros(60)}, "sampling must hold finite probabilities"),
+        ({"sampling": np.ones(3)}, "sampling must be a name or have 60 entries"),
+        ({"restart": "often"}, "restart must be 'adaptive', None or a period"),
+        ({"restart": 0}, "restart must be at least 1"),
+        ({"backend": "fortran"}, "backend must be one of"),
+        ({"n_components": 7}, "n_components must be 60"),
+    )
+    for options, message in cases:
+        with pytest.raises(ValueError, match=message):
+            refopt.solve_vi(OPERATOR, START, **{"method": "l-svrg"} | options)
+    for batch, message in (
+        (0, "batch_size must be at least 1"),
+        (61, "batch_size must be at most"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            refopt.vr_halpern(OPERATOR, START, batch_size=batch)
+    with pytest.raises(ValueError, match="inner must be one of"):
+        refopt.inexact_halpern(OPERATOR, START, inner="newton")
+    for method in SUMS:
+        with pytest.raises(ValueError, match="n_components must be given"):
+            refopt.solve_vi(lambda u: u, START, method=method)
+    with pytest.raises(ValueError, match=r"fun must return an array of shape \(6,\), got \(3,\)"):
+        refopt.solve_vi(lambda u: u[:3], START)
+    with pytest.raises(ValueError, match=r"x0 must have shape \(6,\)"):
+        refopt.solve_vi(OPERATOR, np.zeros(5))
+    with pytest.raises(TypeError, match="prox must be callable"):
+        refopt.solve_vi(OPERATOR, START, prox=3)
+    with pytest.raises(TypeError, match="T must be callable"):
+        refopt.halpern_fixed_point(3, START)
+    with pytest.raises(ValueError, match="coupling must have shape"):
+        RowLinear(np.ones((3, 2)), coupling=np.ones((3, 3)))
+    with pytest.raises(ValueError, match="blocks must hold each of the 3 coordinates once"):
+        AffineVI(np.eye(3), blocks=[[0, 1]])
+
+
+@pytest.mark.parametrize("law", ["uniform", "importance"])
+def test_rows_of_zeros_are_drawn_never_or_harmlessly(law):
+    a = np.random.default_rng(7).standard_normal((30, 3))
+    a[::3] = 0.0
+    F = RowLinear(a, p=a @ np.ones(3))
+    for method in SUMS:
+        res = refopt.solve_vi(F, np.zeros(3), method=method, sampling=law, rng=0, tol=1e-5)
+        assert res.success
+        np.testing.assert_allclose(res.x, 1.0, atol=1e-3)
