@@ -98,8 +98,8 @@ def warmup(backend=None, families=None):
         As everywhere; by default that of the innermost `use_backend`, else the
         compiled kernels for NumPy arrays.
     families : sequence of str, optional
-        Which families of problems, of "transport" and "block_coordinate"; by default
-        all.
+        Which families of problems, of "transport", "block_coordinate" and "halpern"; by
+        default all.
 
     Returns
     -------
@@ -215,4 +215,27 @@ def _label_graphs(backend):
             )
 
 
-_FAMILIES = {"transport": _warm_transport, "block_coordinate": _warm_block_coordinate}
+def _warm_halpern(xp, backend):
+    """Rows and columns, with and without constraints, in double and single precision."""
+    from refopt.halpern import AffineVI, BilinearGame, RowLinear
+    from refopt.proximal import project_nonneg
+
+    rng = np.random.default_rng(0)
+    rows, M, A = rng.random((30, 4)), np.eye(4) + rng.random((4, 4)), rng.random((5, 3))
+    for dtype in (np.float64, np.float32):
+        put = lambda array, dtype=dtype: xp.asarray(array.astype(dtype))
+        operators = (RowLinear(put(rows)), RowLinear(put(rows), put(rows)), AffineVI(put(M)))
+        for operator in (*operators, BilinearGame(put(A))):
+            for method in ("l-svrg", "vr-eg", "vr-forb", "vr-halpern"):
+                for prox in (None, project_nonneg):
+                    refopt.solve_vi(
+                        operator, xp.ones(operator.shape[0]), prox=prox, method=method, maxfev=20,
+                        tol=0.0, rng=0, backend=backend,
+                    )  # fmt: skip
+
+
+_FAMILIES = {
+    "transport": _warm_transport,
+    "block_coordinate": _warm_block_coordinate,
+    "halpern": _warm_halpern,
+}

@@ -252,6 +252,34 @@ print([key for key, count in compiled().items() if count > before[key]])
     assert fresh_python.run(code, timeout=600).strip() == "[]"
 
 
+@pytest.mark.slow
+def test_after_warmup_sums_of_operators_compile_nothing():
+    code = """
+import numpy as np, refopt
+from refopt.halpern import AffineVI, RowLinear
+from refopt.proximal import project_nonneg, prox_l1
+from refopt_backends.numba_cpu import finite_sums
+
+def compiled():
+    kernels = {k: v for k, v in vars(finite_sums).items() if hasattr(v, "signatures")}
+    return {name: len(kernel.signatures) for name, kernel in kernels.items()}
+
+refopt.warmup("numba", "halpern")
+before = compiled()
+rng = np.random.default_rng(3)
+for dtype in (np.float64, np.float32):
+    a = rng.random((900, 8)).astype(dtype)
+    for F in (RowLinear(a), RowLinear(a, a), AffineVI(np.eye(70, dtype=dtype))):
+        for method in ("l-svrg", "vr-eg", "vr-forb", "vr-halpern", "inexact-halpern"):
+            for prox in (None, project_nonneg, prox_l1):
+                for law in ("uniform", "importance"):
+                    start = np.ones(F.shape[0])
+                    refopt.solve_vi(F, start, prox=prox, method=method, sampling=law, maxfev=20)
+print([key for key, count in compiled().items() if count > before[key]])
+"""
+    assert fresh_python.run(code, timeout=600).strip() == "[]"
+
+
 # Progress
 
 

@@ -242,6 +242,10 @@ class linalg:
             return _call(_np.tril, a)  # half a factor, finite
 
     @staticmethod
+    def svd(a, full_matrices=True, compute_uv=True):
+        return tuple(_call(_np.linalg.svd, a, full_matrices, compute_uv))
+
+    @staticmethod
     def solve(a, b):
         try:
             return _call(_np.linalg.solve, a, b)
