@@ -1,5 +1,7 @@
 """What minimize_bcd returns: known answers, certificates, active sets, limits, backends."""
 
+import functools
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -52,7 +54,7 @@ def test_the_boundary_of_the_penalty(factor):
 
 
 def test_a_path_interpolates_linearly():
-    n = 30
+    n = 15
     L = sp.diags_array([-np.ones(n - 1), 2 * np.ones(n), -np.ones(n - 1)], offsets=[-1, 0, 1])
     b = np.zeros(n)
     b[0], b[-1] = 1.0, 5.0
@@ -118,7 +120,7 @@ def test_the_dual_of_a_support_vector_machine_certifies_its_primal():
 @pytest.mark.parametrize("name", COMPOSITE | smooth())
 def test_the_gap_is_a_bound_for_every_iterate(name):
     problem = everything()[name]
-    best = solve(problem, tol=1e-13).fun
+    best = solve(problem, tol=1e-12).fun
     xs = []
     minimize_bcd(
         problem, maxiter=30, tol=0, block_size=2,
@@ -173,7 +175,7 @@ def test_what_is_reported_is_what_is_returned(name):
 def test_updates_agree_and_active_coordinates_are_exact(name):
     problem = COMPOSITE[name]
     found = [
-        solve(problem, update=update, tol=1e-13, maxiter=20000)
+        solve(problem, update=update, tol=1e-12, maxiter=20000)
         for update in ("prox-gradient", "prox-newton", "two-metric")
     ]
     active = identify_active_set(found[1].x, problem.grad(found[1].x), problem)
@@ -294,19 +296,24 @@ def test_scaling_and_permutation():
 
 @pytest.mark.parametrize("kind", [sp.csc_array, sp.csr_array, sp.coo_matrix, np.asfortranarray])
 def test_layouts_give_the_same(kind):
-    for dense, other in (
-        (LeastSquares(A, B, l1=2.0), LeastSquares(kind(A), B, l1=2.0)),
-        (Logistic(A, Y, l2=0.1), Logistic(kind(A), Y, l2=0.1)),
-        (Softmax(A, LABELS, l1=1.0), Softmax(kind(A), LABELS, l1=1.0)),
-        (SVMDual(A, Y), SVMDual(kind(A), Y)),
-        (Quadratic(GRAM, B[:P]), Quadratic(kind(GRAM), B[:P])),
-    ):
-        one, two = (minimize_bcd(p, maxiter=60) for p in (dense, other))
-        np.testing.assert_allclose(one.x, two.x, rtol=0, atol=1e-10 * np.abs(one.x).max())
+    for one, two in zip(_in_layout(np.ascontiguousarray), _in_layout(kind), strict=True):
+        np.testing.assert_allclose(one, two, rtol=0, atol=1e-10 * np.abs(one).max())
+
+
+@functools.cache
+def _in_layout(kind):
+    problems = (
+        LeastSquares(kind(A), B, l1=2.0),
+        Logistic(kind(A), Y, l2=0.1),
+        Softmax(kind(A), LABELS, l1=1.0),
+        SVMDual(kind(A), Y),
+        Quadratic(kind(GRAM), B[:P]),
+    )
+    return [minimize_bcd(problem, maxiter=20).x for problem in problems]
 
 
 def _history(problem, **options):
-    return minimize_bcd(problem, maxiter=25, tol=0, **options)
+    return minimize_bcd(problem, maxiter=8, tol=0, **options)
 
 
 @pytest.mark.parametrize(
@@ -378,7 +385,7 @@ def test_classes_are_named():
 
 
 def test_a_graph_gives_the_same_by_every_partition():
-    matrix, b = graph(40, 0.06), np.linspace(-1, 1, 40)
+    matrix, b = graph(20, 0.12), np.linspace(-1, 1, 20)
     x = np.linalg.solve(matrix.toarray(), b)
     for partition in ("red-black", "tree", "greedy-tree", "random-tree", "variable", "sort"):
         res = minimize_bcd(

@@ -16,6 +16,7 @@ from refopt.block_coordinate._updates_smooth import Backtracking, cubic, gradien
 
 PROBLEMS = everything()
 SMOOTH = smooth()
+BLIND = ("cyclic", "permuted-cyclic", "random", "lipschitz")  # a block may be optimal already
 GRAPH_PARTITIONS = ("red-black", "tree", "greedy-tree", "random-tree")
 
 
@@ -33,7 +34,7 @@ def test_no_iteration_increases_the_objective(name, partition):
         try:
             res = minimize_bcd(
                 problem, partition=partition, selection=selection, update=update,
-                block_size=4, maxiter=5, tol=0, rng=0,
+                block_size=4, maxiter=5 if selection in BLIND else 2, tol=0, rng=0,
             )  # fmt: skip
         except ValueError:
             continue  # which ones is asked in test_bcd_catalogue_rules

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 
 from refopt import minimize_bcd
@@ -114,7 +115,7 @@ def _iterations(problem, fun, tau, partition, update):
 @pytest.mark.slow
 def test_iterations_to_the_solution_with_bounds():
     data = dataset_a()
-    problem = LeastSquares(data.X, data.y, l1=50000.0, bounds=(0, None))
+    problem = LeastSquares(sp.csc_array(data.X), data.y, l1=50000.0, bounds=(0, None))
     lam_max = (data.X.T @ data.y).max()
     assert lam_max == pytest.approx(233466.955392, rel=1e-9), "NumPy draws other numbers"
     fun = 6794585.951291936
