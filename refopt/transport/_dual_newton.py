@@ -12,11 +12,13 @@ from refopt import _status
 from refopt._driver import Iterate
 from refopt.transport._feasibility import blocked
 from refopt.transport._sparsify import entry_bounds, entry_count, largest_entries
+from refopt.transport._stagnation import Stagnation
 from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
 _CG_RTOL = 1e-8
 _TRIALS = 30
 _PATIENCE = 3  # failed steps without progress between them before the run counts as stalled
+_STALL_WINDOW = 20  # steps at rounding level that do not halve the error
 _ROUNDING = 1e-14
 _MOST_GROWTH = 300.0  # of log P in one step: beyond, D is hopelessly low and P may overflow
 
@@ -100,7 +102,7 @@ def sparse_newton_sinkhorn(dual, g, options, effort):
         point = dual.at(*dual.sinkhorn_step(point.g))
         effort.sinkhorn += 1
         yield _iterate(dual, point, kind=1)
-    failures = 0
+    failures, stagnation = 0, Stagnation(_STALL_WINDOW, 0.5)
     while True:  # stage 2
         entries = dual.sparse_plan(point, options)
         df, dg, ncg = dual.newton_direction(point, entries, options)
@@ -116,6 +118,8 @@ def sparse_newton_sinkhorn(dual, g, options, effort):
             failures = 0
         point = new
         yield _iterate(dual, point, 2, alpha, entries.nnz, dropped, ncg)
+        if stagnation.reached(dual.xp, point, dual.reg):
+            return _status.STALLED, "Potentials this large allow no smaller error."
         stalled = failures >= _PATIENCE
         if reason := blocked(dual, point, 0 if stalled else effort.newton):
             return _status.INFEASIBLE, reason

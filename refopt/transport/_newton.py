@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from refopt import _status
 from refopt._driver import Iterate
 from refopt.transport._feasibility import blocked
+from refopt.transport._stagnation import Stagnation, rounding_level
 from refopt_backends import cumulative_sum
 
 # Continuation: eps from _START * spread(C) down to reg. A stage ends at a marginal
@@ -26,7 +27,8 @@ _DOUBLINGS = 20
 _DIRECT_SIZE = 64  # m x m systems up to here are factorised at once
 _MOST_DENSE = 6000  # and up to here where conjugate gradients give up
 _ROUGH_FROM = 0.03  # marginal error from which single precision will do for the next pass
-_PATIENCE = 3  # failed steps at rounding level before the run counts as stalled
+_PATIENCE = 3  # failed steps in a row before the run counts as stalled
+_STALL_WINDOW = 20  # steps at rounding level that do not halve the error
 
 
 @dataclass
@@ -91,6 +93,7 @@ def semidual_newton(dual, g, stages, options, effort):
             effort.sinkhorn += 1
             yield _iterate(dual, point, stages, "sinkhorn")
         radius, care, failures = _FIRST_RADIUS, 1.0, 0
+        stagnation = Stagnation(_STALL_WINDOW, _STAGNATION)
         while point.err > target:
             # The shift |r|/radius bounds the step: S is an M-matrix, so the
             # maximum principle gives |d|_inf <= radius.
@@ -119,8 +122,9 @@ def semidual_newton(dual, g, stages, options, effort):
             care = max(_CARE * care, 1e-6) if stagnant else 1.0
             point = new
             yield _iterate(dual, point, stages, "newton", **step)
-            if failures >= _PATIENCE:
-                rounded = point.err <= dual.rounding_level(point)
+            stagnant = stagnation.reached(dual.xp, point, eps)
+            if stagnant or failures >= _PATIENCE:
+                rounded = point.err <= rounding_level(dual.xp, point.f, point.g, eps)
                 detail = "Potentials this large allow no smaller error." if rounded else ""
                 return _status.STALLED, detail
             if reason := blocked(dual, point, effort.newton):

@@ -130,12 +130,6 @@ class SemiDual:
         """The dual function D at a point, of the user's masses."""
         return self.mass * (point.fun + point.eps * (math.log(self.mass) - 1.0))
 
-    def rounding_level(self, point):
-        """Errors that the rounding of f + g - C can cause, generously."""
-        largest = float(self.xp.max(self.xp.abs(point.f)))
-        largest += float(self.xp.max(self.xp.abs(point.g)))
-        return 1e-13 * (1.0 + largest / point.eps)
-
     def _depth(self, target):
         """exp(-depth) m <= target/100."""
         return math.log(self.m / (0.01 * max(target, 1e-14)))

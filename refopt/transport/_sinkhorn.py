@@ -3,6 +3,7 @@
 from refopt import _status
 from refopt._driver import Iterate
 from refopt.transport._feasibility import blocked
+from refopt.transport._stagnation import Stagnation
 
 _STALL_WINDOW = 20
 
@@ -28,16 +29,12 @@ def sinkhorn_iteration(dual, g, stages, effort):
         final = eps == stages[-1][0]
         if point.eps != eps:
             point = dual.at(point.g, eps, target, f_guess=point.f)
-        least, since = point.err, 0
+        stagnation = Stagnation(_STALL_WINDOW)
         while final or point.err > target:
             point = dual.at(dual.sinkhorn_step(point), eps, target, f_guess=point.f)
             effort.sinkhorn += 1
             yield _iterate(dual, point, stages)
-            if point.err < least:
-                least, since = point.err, 0
-            else:
-                since += 1
-            if since >= _STALL_WINDOW and point.err <= dual.rounding_level(point):
+            if stagnation.reached(dual.xp, point, eps):
                 return _status.STALLED, "Potentials this large allow no smaller error."
             if reason := blocked(dual, point, effort.sinkhorn):
                 return _status.INFEASIBLE, reason
