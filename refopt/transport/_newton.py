@@ -122,8 +122,8 @@ def semidual_newton(dual, g, stages, options, effort):
             care = max(_CARE * care, 1e-6) if stagnant else 1.0
             point = new
             yield _iterate(dual, point, stages, "newton", **step)
-            stagnant = stagnation.reached(dual.xp, point, eps)
-            if stagnant or failures >= _PATIENCE:
+            ended = stagnation.reached(dual.xp, point, eps)
+            if ended or failures >= _PATIENCE:
                 rounded = point.err <= rounding_level(dual.xp, point.f, point.g, eps)
                 detail = "Potentials this large allow no smaller error." if rounded else ""
                 return _status.STALLED, detail
