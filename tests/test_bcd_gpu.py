@@ -5,6 +5,8 @@ over the stand-in for CuPy of ``cuda_on_cpu``.
 """
 
 import itertools
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,6 +167,19 @@ def test_the_callback_sees_arrays_of_the_device(cupy):
     seen = []
     refopt.lasso(cupy.asarray(X), cupy.asarray(Y), 1.0, callback=seen.append)
     assert seen and all(type(r.x) is cupy.ndarray for r in seen)
+
+
+def test_the_benchmark_of_a_path_certifies_both_sides(cupy, capsys):
+    file = Path(__file__).parents[1] / "asv_benchmarks/peers/block_coordinate_gpu.py"
+    main = runpy.run_path(str(file))["main"]
+    assert main(["--rows", "60", "--columns", "300", "--penalties", "4"]) == 0
+    cells = [line.split("|") for line in capsys.readouterr().out.splitlines()]
+    found = {c[1].strip(): float(c[3]) for c in cells if len(c) > 3 and c[1] in (" GPU ", " CPU ")}
+    assert found.keys() == {"GPU", "CPU"}
+    assert all(gap <= 1e-8 for gap in found.values())
+    if cupy.cuda.Device().mem_info[0] < 2**40:
+        assert main(["--rows", "1000000", "--columns", "200000"]) == 1
+        assert "GB of device memory are needed" in capsys.readouterr().out
 
 
 @pytest.mark.gpu

@@ -313,6 +313,8 @@ class cuda:
     class Device:
         attributes: typing.ClassVar = {"MaxThreadsPerBlock": 64}  # one OS thread each
 
+        mem_info = (2**30, 2**30)
+
         def __init__(self, device=0):
             self.id = device
 
