@@ -6,6 +6,7 @@ over the stand-in for CuPy of ``cuda_on_cpu``.
 
 import itertools
 import runpy
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +199,69 @@ def test_sparse_matrices_of_the_device(kind):
         res = refopt.l1_logistic(given, cupy.asarray(CLASSES), 2.0, tol=1e-12, **options)
         expected = refopt.l1_logistic(thin, CLASSES, 2.0, tol=1e-12, **options)
         np.testing.assert_allclose(res.x.get(), expected.x, atol=1e-6)
+
+
+MOONS = refopt.problems.two_moons(300, 20, seed=2)
+GRIDS = refopt.problems.lattice(12, 10, 15, 1.0)
+
+
+def on_device(W, kind="csr_matrix"):
+    """A sparse matrix of the host, on the device."""
+    import cupy
+
+    sparse = import_module("cupyx.scipy.sparse")
+    W = W.asformat(kind[:3])
+    arrays = tuple(map(cupy.asarray, (W.data, W.indices, W.indptr)))
+    return getattr(sparse, kind)(arrays, shape=W.shape)
+
+
+@pytest.mark.parametrize("problem", [MOONS, GRIDS], ids=["moons", "lattice"])
+@pytest.mark.parametrize("form", ["csr_matrix", "csc_matrix", "dense"])
+def test_labels_of_a_graph_on_the_device(cupy, problem, form):
+    W = cupy.asarray(problem.W.toarray()) if form == "dense" else on_device(problem.W, form)
+    one, two = cupy.asarray(problem.labels), cupy.asarray(np.outer(problem.labels, [1.0, -2.0]))
+    mask = cupy.asarray(problem.mask)
+    expected = refopt.label_propagation(problem.W, problem.labels, problem.mask).x
+    res = refopt.label_propagation(W, one, mask)
+    assert res.success and res.backend == "cupy" and type(res.x) is cupy.ndarray
+    np.testing.assert_allclose(res.x.get(), expected, atol=1e-7)
+    res = refopt.label_propagation(W, two, mask, method="cg")
+    np.testing.assert_allclose(res.x.get(), np.outer(expected, [1.0, -2.0]), atol=1e-7)
+    r = problem.b - problem.A @ res.x.get()[problem.nodes, 0]
+    assert np.linalg.norm(r) <= 1e-10 * np.linalg.norm(problem.b)
+
+
+def test_graphs_of_the_device_in_single_precision_and_without_unknowns(cupy):
+    W, mask = on_device(GRIDS.W.astype(np.float32)), cupy.asarray(GRIDS.mask)
+    labels = cupy.asarray(GRIDS.labels.astype(np.float32))
+    res = refopt.label_propagation(W, labels, mask)
+    assert res.success and res.x.dtype == np.float32
+    expected = refopt.label_propagation(GRIDS.W, GRIDS.labels, GRIDS.mask).x
+    np.testing.assert_allclose(res.x.get(), expected, atol=1e-4)
+    res = refopt.label_propagation(W, labels, cupy.ones(mask.size, bool))
+    assert res.success and res.nit == 0
+    np.testing.assert_array_equal(res.x.get(), labels.get())
+
+
+def test_what_is_refused_of_graphs_on_the_device(cupy):
+    W, labels, mask = on_device(GRIDS.W), cupy.asarray(GRIDS.labels), cupy.asarray(GRIDS.mask)
+    with pytest.raises(ValueError, match=r"^method must be 'auto' or 'cg' for arrays of a device"):
+        refopt.label_propagation(W, labels, mask, method="tree-cg")
+    bad = GRIDS.W.tolil()
+    bad[0, 1] = 7.0
+    with pytest.raises(ValueError, match=r"^W must be symmetric, got 7.0 at \[0, 1\] and 1.0"):
+        refopt.label_propagation(on_device(bad.tocsr()), labels, mask)
+    with pytest.raises(ValueError, match=r"^W must be nonnegative"):
+        refopt.label_propagation(on_device(-GRIDS.W), labels, mask)
+    with pytest.raises(ValueError, match=r"^mask must label a node of each component"):
+        refopt.label_propagation(W, labels, cupy.zeros(mask.size, bool))
+    for call in (
+        lambda: refopt.label_propagation(W, GRIDS.labels, mask),
+        lambda: refopt.label_propagation(W, labels, GRIDS.mask),
+        lambda: refopt.label_propagation(GRIDS.W, labels, mask),
+        lambda: refopt.label_propagation(W, labels, mask, backend="numba"),
+        lambda: refopt.forest_partition(W),
+        lambda: refopt.forest_solve(W, labels),
+    ):
+        with pytest.raises(TypeError):
+            call()

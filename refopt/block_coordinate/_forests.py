@@ -7,7 +7,7 @@ import numpy as np
 
 from refopt import _validate
 from refopt.block_coordinate._design import DenseDesign, SparseDesign, is_sparse, take_in
-from refopt_backends import resolve
+from refopt_backends import resolve, sparse_array
 
 # Graphs up to here are handled by the readable kernels: waking a compiler takes longer.
 SMALL = 256
@@ -66,7 +66,7 @@ def forest_partition(A, order="lipschitz", *, backend=None):
     >>> refopt.forest_partition(ring)
     array([0, 0, 0, 1])
     """
-    kernels, graph = symmetric_graph(A, "A", backend)
+    _, kernels, graph = symmetric_graph(A, "A", backend)
     return kernels.forest_labels(graph.starts, graph.columns, visiting_order(graph, order))
 
 
@@ -120,7 +120,7 @@ def red_black_partition(A, order="lipschitz", *, backend=None):
     >>> refopt.red_black_partition(path)
     array([0, 1, 0, 1, 0])
     """
-    kernels, graph = symmetric_graph(A, "A", backend)
+    _, kernels, graph = symmetric_graph(A, "A", backend)
     return kernels.colour_labels(graph.starts, graph.columns, visiting_order(graph, order))
 
 
@@ -183,7 +183,7 @@ def forest_factor(A, *, backend=None):
     >>> factor.solve(np.array([0.0, 0.0, 4.0])).round(12)
     array([1., 2., 3.])
     """
-    kernels, graph = symmetric_graph(A, "A", backend)
+    _, kernels, graph = symmetric_graph(A, "A", backend)
     order, parent, diagonal, link, cycle = kernels.forest_order(
         graph.starts, graph.columns, graph.values
     )
@@ -322,8 +322,10 @@ class Graph:
         return self.starts.shape[0] - 1
 
 
-def symmetric_graph(A: Any, name: str, backend: str | None) -> tuple[Any, Graph]:
-    """Take in a symmetric matrix: kernels and graph.
+def symmetric_graph(
+    A: Any, name: str, backend: str | None, *, on_host: bool = True
+) -> tuple[Any, Any, Graph]:
+    """Take in a symmetric matrix: namespace, kernels and graph.
 
     Parameters
     ----------
@@ -331,9 +333,12 @@ def symmetric_graph(A: Any, name: str, backend: str | None) -> tuple[Any, Graph]
     name : str
         For messages.
     backend : str or None
+    on_host : bool
+        Refuse arrays of a device.
 
     Returns
     -------
+    xp : module
     kernels : KernelTable
     graph : Graph
 
@@ -348,7 +353,7 @@ def symmetric_graph(A: Any, name: str, backend: str | None) -> tuple[Any, Graph]
     sizes = np.shape(A) if not is_sparse(A) else A.shape
     small = len(sizes) > 0 and sizes[0] <= SMALL
     xp, kernels, design = take_in(A, backend=backend, small=small, names=(name,))
-    if xp is not np:
+    if xp is not np and (on_host or kernels.name != "cupy"):
         raise TypeError(
             f"{name} must be a NumPy array or a SciPy sparse matrix, got one of {xp.__name__}: "
             "graphs are worked on by the CPU"
@@ -357,19 +362,20 @@ def symmetric_graph(A: Any, name: str, backend: str | None) -> tuple[Any, Graph]
         raise ValueError(f"{name} must be square, got shape {design.shape}")
     single = design.dtype == np.float32
     if isinstance(design, DenseDesign):
-        from scipy.sparse import csc_array
-
-        design, by_rows = SparseDesign(np, csc_array(design.columns)), True
+        rows, columns = xp.nonzero(design.columns)
+        matrix = sparse_array(design.columns[rows, columns], rows, columns, design.shape)
+        design, by_rows = SparseDesign(xp, matrix), True
     assert isinstance(design, SparseDesign)
     values, columns, starts = design.by_columns
     if not kernels.is_symmetric(starts, columns, values, _SYMMETRY):
         matrix = design.matrix.T if by_rows else design.matrix
         raise ValueError(f"{name} must be symmetric, got {_asymmetry(matrix)}")
-    return kernels, Graph(starts, columns, values, single)
+    return xp, kernels, Graph(starts, columns, values, single)
 
 
 def _asymmetry(matrix):
     """The entry that differs most from its mirror image, in words."""
+    matrix = matrix.get() if hasattr(matrix, "get") else matrix  # from a device
     D = abs(matrix - matrix.T).tocoo()
     k = int(np.argmax(D.data))
     i, j = sorted((int(D.row[k]), int(D.col[k])))

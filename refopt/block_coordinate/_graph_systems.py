@@ -40,6 +40,7 @@ class GraphSystem:
         Of the rows of B, 1 for zero rows.
     """
 
+    xp: Any
     kernels: Any
     depth: int
     starts: Any
@@ -56,11 +57,11 @@ class GraphSystem:
 
     def error(self, R):
         """The largest relative residual."""
-        return float(np.max(np.sqrt(np.sum(R * R, axis=1)) / self.norms, initial=0.0))
+        return float(self.xp.max(self.xp.sqrt(self.xp.sum(R * R, axis=1)) / self.norms))
 
     def value(self, X, R):
         """1/2 x'Ax - b'x, from the residual."""
-        return -0.5 * float(np.sum(X * (self.B + R)))
+        return -0.5 * float(self.xp.sum(X * (self.B + R)))
 
     def iterate(self, X, R=None):
         """The iterate with its true residual, if none is given."""
@@ -83,30 +84,35 @@ def split_conjugate_gradients(system, X, tol, start, steps, *, may_give_up=False
     ``steps(X, S, D, beta, counts)`` takes steps. Returns the last X when it converged,
     or when many more steps than a multilevel preconditioner is worth would be needed.
     """
-    R = system.residual(X)
+    xp, R = system.xp, system.residual(X)
     yield system.iterate(X, R)
     for _ in range(_RESTARTS):
-        norms = np.sqrt(np.sum(R * R, axis=1))
-        target = np.maximum(_SAFETY * tol * system.norms, _LEAST * norms)
+        norms, asked = _host(xp.sqrt(xp.sum(R * R, axis=1))), _host(system.norms)
+        target = np.maximum(_SAFETY * tol * asked, _LEAST * norms)
         first, value, taken = norms, system.value(X, R), 0
         counts = np.where(norms > target, _STEPS, 0)
         if np.any(counts):
             X, S, gain = start(X, R)
-            D, beta, value = np.zeros_like(R), np.zeros(R.shape[0]), value - gain
+            D, beta, value = xp.zeros_like(R), xp.zeros(R.shape[0]), value - gain
         while np.any(counts):
             X, S, D, beta, squares, fall = steps(X, S, D, beta, counts)
             taken += int(np.max(counts))
-            norms, value = np.sqrt(squares), value - float(np.sum(fall))
+            norms, value = np.sqrt(_host(squares)), value - float(xp.sum(fall))
             left = _steps_left(taken, norms / first, target / first)
             counts = np.clip(left, 0, _STEPS)
             if not np.any(counts):
                 break
-            yield Iterate(X, value, float(np.max(norms / system.norms)))
+            yield Iterate(X, value, float(np.max(norms / asked)))
             if may_give_up and taken >= _FIRST_QUESTION and np.max(left) > _MULTILEVEL_COST:
                 return X
         R = system.residual(X)
         yield system.iterate(X, R)
     return X
+
+
+def _host(x):
+    """A small array on the host."""
+    return np.array(x.tolist())
 
 
 def _steps_left(taken, reached, asked):
@@ -126,10 +132,10 @@ def preconditioned_conjugate_gradients(system, X, tol, precondition):
         while True:
             Z = precondition(R)
             new = np.sum(R * Z, axis=1)
-            D = Z if D is None else Z + _ratio(new, rho)[:, None] * D
+            D = Z if D is None else Z + _ratio(np, new, rho)[:, None] * D
             rho = new
             Q = system.kernels.graph_product(system.own, D)
-            alpha = _ratio(rho, np.sum(D * Q, axis=1))[:, None]
+            alpha = _ratio(np, rho, np.sum(D * Q, axis=1))[:, None]
             X, R = X + alpha * D, R - alpha * Q
             if not system.error(R) > target:
                 break
@@ -139,8 +145,8 @@ def preconditioned_conjugate_gradients(system, X, tol, precondition):
     return _STALLED
 
 
-def _ratio(a, b):
-    return np.where(b > 0.0, a / np.where(b > 0.0, b, 1.0), 0.0)
+def _ratio(xp, a, b):
+    return xp.where(b > 0.0, a / xp.where(b > 0.0, b, 1.0), 0.0)
 
 
 def multilevel(system, X, tol):
@@ -173,10 +179,29 @@ def automatic(system, X, tol):
 
 
 def plain(system, X, tol):
-    """CG with the diagonal as preconditioner."""
-    return (
-        yield from preconditioned_conjugate_gradients(system, X, tol, lambda R: R / system.diagonal)
-    )
+    """CG preconditioned by the diagonal, as text for arrays of any library."""
+    xp, root = system.xp, system.xp.sqrt(system.diagonal)
+
+    def start(X, R):
+        return X, R / root, 0.0
+
+    def steps(X, S, D, beta, counts):
+        fall, rho = 0.0, xp.sum(S * S, axis=1)
+        counts = xp.asarray(counts)
+        for step in range(_STEPS):
+            on = step < counts
+            D = xp.where(on[:, None], S + beta[:, None] * D, D)
+            T = D / root
+            Q = system.kernels.graph_product(system.own, T)
+            alpha = xp.where(on, _ratio(xp, rho, xp.sum(T * Q, axis=1)), 0.0)
+            X, S = X + alpha[:, None] * T, S - alpha[:, None] * Q / root
+            new = xp.sum(S * S, axis=1)
+            beta = xp.where(on, _ratio(xp, new, rho), beta)
+            fall, rho = fall + 0.5 * alpha * rho, new
+        return X, S, D, beta, xp.sum((S * root) ** 2, axis=1), fall
+
+    yield from split_conjugate_gradients(system, X, tol, start, steps)
+    return _STALLED
 
 
 def _without_start(algorithm):

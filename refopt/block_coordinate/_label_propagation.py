@@ -61,7 +61,8 @@ def label_propagation(
     Parameters
     ----------
     W : sparse matrix or array_like, shape (n, n)
-        Symmetric nonnegative weights; the diagonal plays no part.
+        Symmetric nonnegative weights; the diagonal plays no part. SciPy's, NumPy's or
+        CuPy's.
     labels : array_like, shape (n,) or (n, k)
         Values of the labelled nodes, or one column per class. What stands at
         unlabelled nodes must be finite and is not read.
@@ -70,7 +71,8 @@ def label_propagation(
     method : str, optional
         "auto": conjugate gradients preconditioned by an incomplete factor, and
         where these are slow by coarser graphs. "ic-cg" and "multilevel": only the
-        one or the other. "cg": preconditioned by the diagonal.
+        one or the other. "cg": preconditioned by the diagonal, the one that
+        "auto" takes on CuPy's arrays, where there is no other.
         "tree-cg": preconditioned by message passing, one symmetric sweep
         over forests that cover the graph; of two forests, on the Schur complement.
         "tree": block coordinate descent over these forests in turn; "greedy-tree":
@@ -115,7 +117,7 @@ def label_propagation(
         shapes do not match; a component of the graph has no label, so that A
         is singular; an unknown method; a block with a cycle.
     TypeError
-        W lies on a device (graphs are worked on by the CPU), complex numbers.
+        Complex numbers; arrays of different libraries.
 
     See Also
     --------
@@ -169,7 +171,7 @@ def label_propagation(
     )
     x = problem.full(outcome.best.x)
     # As returned: single precision is recomputed on what it holds.
-    returned = np.atleast_2d(x.T)[:, problem.nodes].astype(np.float64)
+    returned = problem.rows(x)[:, problem.nodes]
     final = problem.system.iterate(returned)
     floor = problem.floor(returned)
     detail = f"In single precision tol is at least {floor:.1e}." if floor > tol else ""
@@ -193,33 +195,34 @@ class _Problem:
     """The system of the unlabelled nodes, and the way back to all nodes."""
 
     def __init__(self, W, labels, mask, backend):
-        self.kernels, graph = symmetric_graph(W, "W", backend)
-        if graph.values.size and graph.values.min() < 0.0:
-            raise ValueError(f"W must be nonnegative, got an entry {graph.values.min()}")
+        self.xp, self.kernels, graph = symmetric_graph(W, "W", backend, on_host=False)
+        xp = self.xp
+        if graph.values.shape[0] and (least := float(xp.min(graph.values))) < 0.0:
+            raise ValueError(f"W must be nonnegative, got an entry {least}")
         n = graph.n
         labels = _validate.as_array(labels, "labels")
         resolve(labels, mask, backend=self.kernels.name, names=("labels", "mask"))
         self.single = graph.single and _validate.dtype_name(labels) == "float32"
         self.columns = labels.ndim == 2
-        labels = _validate.real_array(np, labels, "labels", 2 if self.columns else 1)
+        labels = _validate.real_array(xp, labels, "labels", 2 if self.columns else 1)
         if labels.shape[0] != n or labels.size == 0:
             raise ValueError(f"labels must have {n} rows as W has, got shape {labels.shape}")
-        labels = _validate.all_finite(np, labels.astype(np.float64, copy=False), "labels")
-        self.labels = np.ascontiguousarray(np.atleast_2d(labels.T))
-        self.mask = _taken(mask, n)
+        self.labels = self.rows(_validate.all_finite(xp, labels, "labels"))
+        self.mask = _taken(xp, mask, n)
         self.nodes, reached, depth, *A, B = self.kernels.restricted_laplacian(
             graph.starts, graph.columns, graph.values, self.mask, self.labels
         )
-        if not np.all(reached):
-            lost = np.sort(self.nodes[~reached])
-            some = ", ".join(map(str, lost[:8])) + (", ..." if lost.size > 8 else "")
+        if not xp.all(reached):
+            lost = sorted(self.nodes[~reached].tolist())
+            some = ", ".join(map(str, lost[:8])) + (", ..." if len(lost) > 8 else "")
             raise ValueError(
                 "mask must label a node of each component of W, else the system is singular; "
-                f"no label reaches the {lost.size} nodes {some}"
+                f"no label reaches the {len(lost)} nodes {some}"
             )
-        norms = np.sqrt(np.sum(B * B, axis=1))
+        norms = xp.sqrt(xp.sum(B * B, axis=1))
         starts, columns, values, diagonal = A
         self.system = systems.GraphSystem(
+            xp=xp,
             kernels=self.kernels,
             depth=depth,
             starts=starts,
@@ -228,23 +231,28 @@ class _Problem:
             diagonal=diagonal,
             own=self.kernels.graph_system(*A),
             B=B,
-            norms=np.where(norms > 0.0, norms, 1.0),
+            norms=xp.where(norms > 0.0, norms, 1.0),
         )
+
+    def rows(self, x):
+        """The user's columns as rows, in double precision."""
+        x = x.T if x.ndim == 2 else x[None, :]
+        return self.xp.ascontiguousarray(self.xp.astype(x, self.xp.float64, copy=False))
 
     def full(self, X):
         """All nodes' values in the user's shape and precision."""
         x = self.labels.copy()
         x[:, self.nodes] = X
-        x = np.ascontiguousarray(x.T) if self.columns else x[0]
-        return x.astype(np.float32) if self.single else x
+        x = self.xp.ascontiguousarray(x.T) if self.columns else x[0]
+        return x.astype(self.xp.float32) if self.single else x
 
     def floor(self, X):
         """The least tolerance: what rounding to single precision does to the residual."""
         if not self.single:
             return 0.0
-        size = np.sqrt(np.sum((2.0 * self.system.diagonal * X) ** 2, axis=1))
+        size = self.xp.sqrt(self.xp.sum((2.0 * self.system.diagonal * X) ** 2, axis=1))
         rounding = np.finfo(np.float32).eps * size / self.system.norms
-        return max(_SINGLE_FLOOR, float(np.max(rounding, initial=0.0)))
+        return max(_SINGLE_FLOOR, float(self.xp.max(rounding)))
 
     def view(self, iterate, nit):
         """What the callback sees."""
@@ -253,12 +261,12 @@ class _Problem:
         )
 
 
-def _taken(mask, n):
+def _taken(xp, mask, n):
     mask = _validate.as_array(mask, "mask")
-    mask = _validate.all_finite(np, _validate.real_array(np, mask, "mask", 1), "mask")
+    mask = _validate.all_finite(xp, _validate.real_array(xp, mask, "mask", 1), "mask")
     if mask.shape != (n,):
         raise ValueError(f"mask must have shape ({n},) as W has rows, got {mask.shape}")
-    if not np.all((mask == 0) | (mask == 1)):
+    if not xp.all((mask == 0) | (mask == 1)):
         raise ValueError("mask must be boolean, or 0 and 1; got other numbers")
     return mask == 1
 
@@ -266,7 +274,9 @@ def _taken(mask, n):
 def _algorithm(problem, method, partition, tol, rng):
     """The generator of iterates."""
     system = problem.system
-    X = np.zeros_like(system.B)
+    if problem.xp is not np and method not in ("auto", "cg"):
+        raise ValueError(f"method must be 'auto' or 'cg' for arrays of a device, got {method!r}")
+    X = problem.xp.zeros_like(system.B)
     if partition is not None and method not in ("tree", "tree-cg"):
         raise ValueError(f"partition must be None with method {method!r}, only trees use it")
     simple = {
@@ -275,6 +285,8 @@ def _algorithm(problem, method, partition, tol, rng):
         "multilevel": systems.multilevel,
         "cg": systems.plain,
     }
+    if problem.xp is not np:
+        return systems.plain(system, X, tol)
     if method in simple:
         return simple[method](system, X, tol)
     blocks = _Blocks(problem)

@@ -78,7 +78,9 @@ class TreeBlocks:
     def __init__(self, problem, alive, random):
         self.problem, self.alive, self.random = problem, alive, random
         self.size = alive.shape[0]
-        self.kernels, self.graph = symmetric_graph(problem.design.matrix, "A", problem.kernels.name)
+        _, self.kernels, self.graph = symmetric_graph(
+            problem.design.matrix, "A", problem.kernels.name
+        )
         self.dead = np.setdiff1d(np.arange(problem.size), alive)
 
     def block(self, order: Any) -> Block:

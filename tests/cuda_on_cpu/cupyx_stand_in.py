@@ -25,16 +25,60 @@ def solve_triangular(a, b, trans=0, lower=False):
     return call(_linalg.solve_triangular, a, b, trans=trans, lower=lower)
 
 
-class csr_matrix:
+class _Compressed:
     """A sparse matrix on the device, made of device arrays; .get() is SciPy's."""
 
+    ndim = 2
+
     def __init__(self, arg, shape=None):
-        values, (rows, columns) = arg
-        self._host = _sparse.csr_matrix((values.get(), (rows.get(), columns.get())), shape)
+        self._host = self._scipys(_cupy()._unwrap(arg), shape=shape)
 
     shape = property(lambda self: self._host.shape)
     nnz = property(lambda self: self._host.nnz)
     dtype = property(lambda self: self._host.dtype)
+    has_canonical_format = property(lambda self: self._host.has_canonical_format)
+    T = property(lambda self: _wrap(self._host.T))
+    data = property(lambda self: _cupy()._wrap(self._host.data))
+    indices = property(lambda self: _cupy()._wrap(self._host.indices))
+    indptr = property(lambda self: _cupy()._wrap(self._host.indptr))
+
+    def __matmul__(self, other):
+        return _cupy()._call(self._host.__matmul__, other)
 
     def get(self):
         return self._host.copy()
+
+    def toarray(self):
+        return _cupy()._wrap(self._host.toarray())
+
+    def copy(self):
+        return _wrap(self._host.copy())
+
+    def tocsc(self):
+        return _wrap(self._host.tocsc())
+
+    def tocsr(self):
+        return _wrap(self._host.tocsr())
+
+    def sum_duplicates(self):
+        self._host.sum_duplicates()
+
+
+class csr_matrix(_Compressed):
+    format = "csr"
+    _scipys = _sparse.csr_matrix
+
+
+class csc_matrix(_Compressed):
+    format = "csc"
+    _scipys = _sparse.csc_matrix
+
+
+def _cupy():
+    return sys.modules["cupy"]
+
+
+def _wrap(host):
+    matrix = object.__new__({"csr": csr_matrix, "csc": csc_matrix}[host.format])
+    matrix._host = host
+    return matrix

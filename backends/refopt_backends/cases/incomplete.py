@@ -6,15 +6,16 @@ from refopt_backends.testing import Case
 
 def cases(xp, rng):
     """The graphs of the multilevel kernels; rows that take different numbers of steps."""
-    for graph in graphs(xp, rng):
+    for graph in graphs(rng):
         X = xp.asarray(rng.standard_normal((2, graph[3].shape[0])))
-        yield from _factor_cases(xp, graph, X)
+        yield from _factor_cases(xp, system_of(xp, graph), X)
 
 
-def _factor_cases(xp, graph, Y):
+def _factor_cases(xp, parts, Y):
+    X = Y[:, : parts[3].shape[0]]
+
     def factor(k):
-        parts = system_of(k, graph)
-        return k.incomplete_factor(k.graph_system(*parts), 0.9), Y[:, : parts[3].shape[0]]
+        return k.incomplete_factor(k.graph_system(*parts), 0.9), X
 
     def steps(k):
         F, X = factor(k)
@@ -23,8 +24,8 @@ def _factor_cases(xp, graph, Y):
 
     yield Case(
         "incomplete_factor",
-        lambda k: (k.graph_system(*system_of(k, graph)), 0.5),
-        lambda k, F: k.incomplete_cg_start(F, factor(k)[1]),
+        lambda k: (k.graph_system(*parts), 0.5),
+        lambda k, F: k.incomplete_cg_start(F, X),
     )
     yield Case("incomplete_cg_start", factor)
     yield Case("incomplete_cg_steps", steps)
