@@ -202,6 +202,12 @@ _LOGISTIC_ROWS = (
         "X' diag(d) X of d >= 0, dense and exactly symmetric.",
     ),
     Kernel(
+        "block_gram",
+        "logistic_rows",
+        "X (n, p), index (k,), d (n,) -> H (k, k)",
+        "The rows and columns `index`, in ascending order, of X' diag(d) X of d >= 0.",
+    ),
+    Kernel(
         "positive_inverse",
         "logistic_rows",
         "H (m, m) -> inverse (m, m) or None",

@@ -13,14 +13,16 @@ from refopt.block_coordinate._indices import largest, spread
 from refopt.block_coordinate._least_squares import half_square
 from refopt.losses import entropy
 
-_LEAST = 32  # coordinates that a block gains at once, or as many as there are nonzeros
+_LEAST, _GROWTH = 16, 0.5  # coordinates that a block gains at once, or so many per nonzero,
+_FULL, _FAST = 0.8, 1.0  # or so many if nearly all of the block before became nonzero
 _CANDIDATES, _LEAST_CANDIDATES = 6, 256
 _STEPS = 4  # Newton steps between two passes over all columns
-_ENOUGH = 0.02  # fall of the violation among the candidates that calls for a pass
-_INNER = 0.02  # accuracy of the quadratic model's solution beside its violation
+_ENOUGH = 0.005  # fall of the violation among the candidates that calls for a pass
+_INNER = 0.05  # accuracy of the quadratic model's solution beside its violation
 _SAFE = 0.5  # a step that moves no prediction further needs no line search
 _ARMIJO = 1e-3
 _ROUNDING = 1e-11
+_SCAN, _FIRST_SCAN = 4.0, 1.6  # times the entries of a block that reading all rows may cost
 _PATIENCE = 8
 
 
@@ -151,8 +153,11 @@ class LogisticL1:
         at_zero = xp.maximum(xp.abs(h) - penalty, xp.zeros_like(h))
         return xp.where(w != 0, xp.abs(h - penalty * xp.sign(w)), at_zero)
 
-    def newton_step(self, index: Any, slopes: Any) -> None:
-        """Minimise the quadratic model of a block, and go there as far as F allows."""
+    def newton_step(self, index: Any, slopes: Any, violation: float) -> None:
+        """Minimise the quadratic model of a block, and go there as far as F allows.
+
+        `violation` is the largest error of optimality in the block.
+        """
         xp = self.xp
         self.blocks += 1
         w, penalty = xp.take(self.w, index), xp.take(self.penalty, index)
@@ -167,7 +172,6 @@ class LogisticL1:
             rest = float(xp.sum(self.theta))
             H = H - along[:, None] * along[None, :] / total
             reduced = gradient - along * (rest / total)
-        violation = float(xp.max(self.errors(index, slopes)))
         tol = _INNER * violation * min(1.0, violation / self.scale)
         if self.unpenalised.shape[0]:  # a dual point must be orthogonal to their columns
             tol *= 1e-4
@@ -183,19 +187,22 @@ class LogisticL1:
         rise = -float(gradient @ step) - rest * shift
         t = self._length(index, w, step, rise, along_z)
         new = new if t == 1.0 else w + t * step
-        self.w = self.w + spread(xp, index, new - w, self.w.shape[0])
-        zero = spread(xp, index, xp.astype(new == 0, w.dtype), self.w.shape[0]) > 0
-        self.w = xp.where(zero, xp.zeros_like(self.w), self.w)
+        p = self.w.shape[0]
+        inside = spread(xp, index, xp.ones(index.shape[0]), p) > 0
+        self.w = xp.where(inside, spread(xp, index, new, p), self.w)
         self.b += t * shift
         self.z = self.z + t * along_z
         self.evaluate()
 
     def _hessian(self, index):
         """X_B' diag(curvature) X_B."""
-        xp, p = self.xp, self.w.shape[0]
-        if p <= 2 * index.shape[0] and not hasattr(self.design, "columns"):
-            H = self.kernels.weighted_gram(self.design, self.curvature)
-            return xp.take(xp.take(H, index, axis=0), index, axis=1)
+        xp = self.xp
+        if not hasattr(self.design, "columns"):
+            starts = self.design.matrix.indptr
+            inside = float(xp.sum(xp.take(starts[1:] - starts[:-1], index)))
+            known = "by_rows" in vars(self.design)  # else the rows are to be made first
+            if self.design.entries <= (_SCAN if known else _FIRST_SCAN) * inside:
+                return self.kernels.block_gram(self.design, index, self.curvature)
         known, block = self._block
         if known is None or known.shape != index.shape or not bool(xp.all(known == index)):
             block = self.design.take(index)
@@ -270,7 +277,7 @@ def logistic_blocks(problem: LogisticL1, tol: float) -> Generator[Iterate, None,
             block = _block(problem, candidates, errors, block)
             size = int(xp.count_nonzero(block))
             inside = xp.nonzero(block)[0]
-            problem.newton_step(xp.take(candidates, inside), xp.take(near, inside))
+            problem.newton_step(xp.take(candidates, inside), xp.take(near, inside), violation)
             near = problem.kernels.column_dots(problem.design, candidates, problem.theta)
         slopes = None
 
@@ -293,7 +300,9 @@ def _block(problem, candidates, errors, before):
     nonzero = xp.take(problem.w, candidates) != 0
     moving = nonzero if before is None else nonzero | before
     waiting = ~moving & (errors > 0)
-    most = max(_LEAST, int(xp.count_nonzero(nonzero)))
+    count = int(xp.count_nonzero(nonzero))
+    full = before is None or count > _FULL * int(xp.count_nonzero(before))
+    most = max(_LEAST, int((_FAST if full else _GROWTH) * count))
     if int(xp.count_nonzero(waiting)) <= most:
         return moving | waiting
     worst = largest(xp, xp.where(waiting, errors, -xp.inf), most)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from refopt_backends._home import namespace_of
 from refopt_backends.testing import Case
 
 
@@ -16,6 +17,9 @@ class _Dense:
 
     def transposed_times(self, r):
         return self.columns @ r
+
+    def take(self, index):
+        return _Dense(namespace_of(self.columns).take(self.columns, index, axis=0).T)
 
     def gram(self, d):
         return (self.columns * d[None, :]) @ self.columns.T
@@ -66,6 +70,9 @@ def cases(xp, rng):
         yield Case("softmax_terms", lambda k, a=(Z, codes, s): a)
         for A in matrices:
             yield Case("weighted_gram", lambda k, A=A, d=d: (A, d))
+            for index in (np.arange(0), np.arange(p), np.flatnonzero(rng.random(p) < 0.6)):
+                some = xp.asarray(index)
+                yield Case("block_gram", lambda k, A=A, d=d, some=some: (A, some, d))
             for size in (p, p + 1):
                 penalty = xp.asarray(np.r_[np.full(p, 0.3), np.zeros(size - p)])
                 v = xp.asarray(rng.standard_normal(size))

@@ -8,6 +8,7 @@ from refopt_backends.numba_cpu._machine import NO_NAN, exp
 from refopt_backends.reference import logistic_rows as reference
 
 _FLAT = 1e-250  # as in the reference
+_TILE = 32
 _BLOCK_ENTRIES = 2**16  # of a dense matrix, scaled while they are in cache
 
 
@@ -64,9 +65,12 @@ def _gram_rows(values, columns, starts, d, p):
 
 @jit
 def _mirror(H):
-    for i in range(H.shape[0]):
-        for j in range(i):
-            H[j, i] = H[i, j]
+    n = H.shape[0]
+    for first in range(0, n, _TILE):
+        for i in range(first, n):
+            row = H[i]
+            for j in range(first, min(i, first + _TILE)):
+                H[j, i] = row[j]
 
 
 def _rows(X):
@@ -80,6 +84,38 @@ def weighted_gram(X, d):
         H = _gram_rows(*_rows(X), d, X.shape[1])
     else:
         H = _dense_gram(X.columns, np.sqrt(d))
+    _mirror(H)
+    return H
+
+
+@jit
+def _gram_block(values, columns, starts, d, place, k):
+    """The lower triangle of the block; place is -1 outside it, and ascends within it."""
+    H = np.zeros((k, k))
+    x, at = np.empty(place.size + 1), np.empty(place.size + 1, np.uint32)
+    for i in range(d.size):
+        v, c = values[starts[i] : starts[i + 1]], columns[starts[i] : starts[i + 1]]
+        found = 0
+        for a in range(v.size):
+            j = place[c[a]]
+            x[found], at[found] = v[a], j
+            found += j >= 0
+        for a in range(found):
+            t = d[i] * x[a]
+            row = H[at[a]]
+            for b in range(a + 1):
+                row[at[b]] += t * x[b]
+    return H
+
+
+def block_gram(X, index, d):
+    if index.size == 0:
+        return np.zeros((0, 0))
+    if not hasattr(X, "by_rows"):
+        return weighted_gram(X.take(index), d)
+    place = np.full(X.shape[1], -1, np.int32)
+    place[index] = np.arange(index.size)
+    H = _gram_block(*_rows(X), d, place, index.size)
     _mirror(H)
     return H
 

@@ -1,7 +1,7 @@
 """Kernels of smooth logistic problems, in words of the Array-API standard.
 
 A matrix X is any object with ``shape``, ``times``, ``transposed_times``,
-``gram(weights)`` and ``weighted_squares(weights)``; compiled backends also read
+``take(columns)``, ``gram(weights)`` and ``weighted_squares(weights)``; compiled backends also read
 ``by_rows`` of a sparse one, its compressed rows, and ``columns`` of a dense
 one, its transpose.
 """
@@ -25,6 +25,11 @@ def logistic_terms(z, y, s):
 def weighted_gram(X, d):
     """X' diag(d) X of d >= 0."""
     return X.gram(d)
+
+
+def block_gram(X, index, d):
+    """Some rows and columns, in ascending order, of X' diag(d) X of d >= 0."""
+    return X.take(index).gram(d)
 
 
 def positive_inverse(H):
