@@ -290,3 +290,19 @@ def test_the_incomplete_factor_suits_deep_and_shallow_graphs(graph, every, most)
         V = sparse.csr_array(W)[number][:, number]
         res = label_propagation(V, rng.random(10_000), mask[number], method="ic-cg")
         assert res.success and res.nit <= most  # twice that if the other's share were moved
+
+
+@pytest.mark.parametrize("method", ["auto", "cg", "multilevel", "tree-cg", "tree"])
+def test_units_do_not_matter_however_extreme(method):
+    problem = small()
+    columns = np.column_stack([problem.labels, problem.labels**2, 0.0 * problem.labels])
+    truth = label_propagation(problem.W, columns, problem.mask, method=method)
+    assert truth.success and not truth.x[:, 2].any()
+    sizes = 2.0 ** np.array([700, -700, 0])
+    for weight in (2.0**900, 2.0**-900):
+        res = label_propagation(weight * problem.W, sizes * columns, problem.mask, method=method)
+        assert res.success
+        np.testing.assert_allclose(res.x / sizes, truth.x, rtol=0, atol=1e-7)
+    res = label_propagation(problem.W * 2.0**40, problem.labels, problem.mask, method=method)
+    one = label_propagation(problem.W, problem.labels, problem.mask, method=method)
+    assert res.fun == pytest.approx(one.fun * 2.0**40, rel=1e-11)

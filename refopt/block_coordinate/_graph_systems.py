@@ -36,8 +36,10 @@ class GraphSystem:
     ----------
     depth : int
         The largest distance in a breadth-first search of the graph.
-    norms : ndarray, shape (k,)
+    norms : array, shape (k,)
         Of the rows of B, 1 for zero rows.
+    exponents : ndarray, shape (k,)
+        The unit of each row's value of f is 2 to this power.
     """
 
     xp: Any
@@ -50,6 +52,7 @@ class GraphSystem:
     own: Any
     B: Any
     norms: Any
+    exponents: Any
 
     def residual(self, X):
         """B - A X."""
@@ -59,14 +62,19 @@ class GraphSystem:
         """The largest relative residual."""
         return float(self.xp.max(self.xp.sqrt(self.xp.sum(R * R, axis=1)) / self.norms))
 
-    def value(self, X, R):
-        """1/2 x'Ax - b'x, from the residual."""
-        return -0.5 * float(self.xp.sum(X * (self.B + R)))
+    def row_values(self, X, R):
+        """1/2 x'Ax - b'x of each row, from the residual, on the host."""
+        return _host(-0.5 * self.xp.sum(X * (self.B + R), axis=1))
+
+    def fun(self, values):
+        """Their sum in the user's units."""
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.sum(np.ldexp(values, self.exponents)))
 
     def iterate(self, X, R=None):
         """The iterate with its true residual, if none is given."""
         R = self.residual(X) if R is None else R
-        return Iterate(X, self.value(X, R), self.error(R))
+        return Iterate(X, self.fun(self.row_values(X, R)), self.error(R))
 
     def matrix(self):
         """A as SciPy's compressed rows."""
@@ -80,29 +88,29 @@ class GraphSystem:
 def split_conjugate_gradients(system, X, tol, start, steps, *, may_give_up=False):
     """CG with a preconditioner M = G G' that the kernels apply in between, many steps at a time.
 
-    ``start(X, R)`` gives the X to start from and its scaled residual S = G^-1 R, and
-    ``steps(X, S, D, beta, counts)`` takes steps. Returns the last X when it converged,
-    or when many more steps than a multilevel preconditioner is worth would be needed.
+    ``start(X, R)`` gives the X to start from, its scaled residual S = G^-1 R and by how
+    much f falls; ``steps(X, S, D, beta, counts)`` takes steps. Returns the last X when it
+    converged, or when many more steps than a multilevel preconditioner is worth are left.
     """
     xp, R = system.xp, system.residual(X)
     yield system.iterate(X, R)
     for _ in range(_RESTARTS):
         norms, asked = _host(xp.sqrt(xp.sum(R * R, axis=1))), _host(system.norms)
         target = np.maximum(_SAFETY * tol * asked, _LEAST * norms)
-        first, value, taken = norms, system.value(X, R), 0
+        first, values, taken = np.where(norms > 0.0, norms, 1.0), system.row_values(X, R), 0
         counts = np.where(norms > target, _STEPS, 0)
         if np.any(counts):
-            X, S, gain = start(X, R)
-            D, beta, value = xp.zeros_like(R), xp.zeros(R.shape[0]), value - gain
+            X, S, fall = start(X, R)
+            D, beta, values = xp.zeros_like(R), xp.zeros(R.shape[0]), values - fall
         while np.any(counts):
             X, S, D, beta, squares, fall = steps(X, S, D, beta, counts)
             taken += int(np.max(counts))
-            norms, value = np.sqrt(_host(squares)), value - float(xp.sum(fall))
+            norms, values = np.sqrt(_host(squares)), values - _host(fall)
             left = _steps_left(taken, norms / first, target / first)
             counts = np.clip(left, 0, _STEPS)
             if not np.any(counts):
                 break
-            yield Iterate(X, value, float(np.max(norms / asked)))
+            yield Iterate(X, system.fun(values), float(np.max(norms / asked)))
             if may_give_up and taken >= _FIRST_QUESTION and np.max(left) > _MULTILEVEL_COST:
                 return X
         R = system.residual(X)
@@ -186,7 +194,7 @@ def plain(system, X, tol):
         return X, R / root, 0.0
 
     def steps(X, S, D, beta, counts):
-        fall, rho = 0.0, xp.sum(S * S, axis=1)
+        fall, rho = xp.zeros_like(beta), xp.sum(S * S, axis=1)
         counts = xp.asarray(counts)
         for step in range(_STEPS):
             on = step < counts
@@ -215,7 +223,7 @@ def forest_conjugate_gradients(system, X, tol, blocks):
 
     def start(X, R):
         Y, S = kernels.forest_cg_start(blocks, X, R)
-        return Y, S, system.value(X, R) - system.value(Y, system.residual(Y))
+        return Y, S, system.row_values(X, R) - system.row_values(Y, system.residual(Y))
 
     steps = partial(kernels.forest_cg_steps, blocks)
     yield from split_conjugate_gradients(system, X, tol, start, steps)

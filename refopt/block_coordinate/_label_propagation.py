@@ -25,6 +25,7 @@ METHODS = (
     "red-black",
 )
 _SINGLE_FLOOR = 1e-6
+_PLAIN = 20  # weights up to this power of two are used as they are
 
 
 def label_propagation(
@@ -171,7 +172,7 @@ def label_propagation(
     )
     x = problem.full(outcome.best.x)
     # As returned: single precision is recomputed on what it holds.
-    returned = problem.rows(x)[:, problem.nodes]
+    returned = problem.scale[:, None] * problem.rows(x)[:, problem.nodes]
     final = problem.system.iterate(returned)
     floor = problem.floor(returned)
     detail = f"In single precision tol is at least {floor:.1e}." if floor > tol else ""
@@ -197,8 +198,15 @@ class _Problem:
     def __init__(self, W, labels, mask, backend):
         self.xp, self.kernels, graph = symmetric_graph(W, "W", backend, on_host=False)
         xp = self.xp
-        if graph.values.shape[0] and (least := float(xp.min(graph.values))) < 0.0:
+        weights, exponent = graph.values, 0
+        if weights.shape[0] and (least := float(xp.min(weights))) < 0.0:
             raise ValueError(f"W must be nonnegative, got an entry {least}")
+        if weights.shape[0]:
+            exponent = int(_exponents([float(xp.max(weights))])[0])
+        if abs(exponent) > _PLAIN:
+            weights = weights * 2.0**-exponent
+        else:
+            exponent = 0
         n = graph.n
         labels = _validate.as_array(labels, "labels")
         resolve(labels, mask, backend=self.kernels.name, names=("labels", "mask"))
@@ -209,8 +217,11 @@ class _Problem:
             raise ValueError(f"labels must have {n} rows as W has, got shape {labels.shape}")
         self.labels = self.rows(_validate.all_finite(xp, labels, "labels"))
         self.mask = _taken(xp, mask, n)
+        # Columns in units of a power of two, else the squares of extreme numbers overflow.
+        exponents = _exponents(xp.max(xp.abs(self.labels * self.mask), axis=1).tolist())
+        self.scale = xp.asarray(2.0**-exponents)
         self.nodes, reached, depth, *A, B = self.kernels.restricted_laplacian(
-            graph.starts, graph.columns, graph.values, self.mask, self.labels
+            graph.starts, graph.columns, weights, self.mask, self.scale[:, None] * self.labels
         )
         if not xp.all(reached):
             lost = sorted(self.nodes[~reached].tolist())
@@ -232,6 +243,7 @@ class _Problem:
             own=self.kernels.graph_system(*A),
             B=B,
             norms=xp.where(norms > 0.0, norms, 1.0),
+            exponents=exponent + 2 * exponents,
         )
 
     def rows(self, x):
@@ -242,7 +254,7 @@ class _Problem:
     def full(self, X):
         """All nodes' values in the user's shape and precision."""
         x = self.labels.copy()
-        x[:, self.nodes] = X
+        x[:, self.nodes] = X / self.scale[:, None]
         x = self.xp.ascontiguousarray(x.T) if self.columns else x[0]
         return x.astype(self.xp.float32) if self.single else x
 
@@ -259,6 +271,11 @@ class _Problem:
         return OptimizeResult(
             x=self.full(iterate.x), fun=iterate.fun, residual=iterate.error, nit=nit
         )
+
+
+def _exponents(tops):
+    """Of the powers of two near these numbers, 0 for 0."""
+    return np.clip(np.frexp(tops)[1], -1000, 1000).astype(np.int64)
 
 
 def _taken(xp, mask, n):
