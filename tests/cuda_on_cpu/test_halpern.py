@@ -57,7 +57,7 @@ def test_operators(cupy, method, number):
                 rng=0,
                 L=5.0,
                 backend=backend,
-            )  # fmt: skip
+            )
         )
     np.testing.assert_allclose(results[0].x.get(), results[1].x, rtol=0, atol=1e-12)
     for law in ("full", "uniform", "importance"):

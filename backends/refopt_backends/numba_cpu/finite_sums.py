@@ -2,10 +2,32 @@
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 
 from refopt_backends.numba_cpu._jit import FAST, jit
 
 _NONE = {kind: np.empty(0, dtype=kind) for kind in ("float32", "float64")}
+
+
+@intrinsic
+def _prefetch(typing_context, array, i, j):
+    """Fetch the cache line of array[i, j], of which nobody waits for the arrival."""
+
+    def codegen(context, builder, signature, args):
+        kind = signature.args[0]
+        data = context.make_array(kind)(context, builder, args[0])
+        place = cgutils.get_item_pointer(context, builder, kind, data, args[1:])
+        number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        )
+        reads, kept, data_cache = (ir.Constant(number, value) for value in (0, 3, 1))
+        builder.call(function, [builder.bitcast(place, byte), reads, kept, data_cache])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp), codegen
 
 
 def _bounds(prox, like):
@@ -119,25 +141,31 @@ def _move(z, w, g, change, keep, eta, weights, lower, upper):
             z[j] = _soft_clip(w[j] + z[j], eta * weights[j], lower[j], upper[j]) - w[j]
 
 
-@jit(fastmath=FAST)
-def _fused(z, g, row, keep, eta, factor):
-    for j in range(z.size):
-        z[j] = keep * z[j] - (g[j] + factor * row[j])
-
-
+# Both blocks in one pass: `side` is 1 where the second one is. The next row is on its way
+# from memory meanwhile.
 @jit(fastmath=FAST)
 def _svrg_rows(
     rows, split, c11, c12, c21, c22, mu, w, g, u, eta, mix, weights, lower, upper, index, factors
 ):
-    z, keep, scaled = u - w, mix - eta * mu, eta * g
-    z1, z2, g1, g2 = z[:split], z[split:], scaled[:split], scaled[split:]
+    z, keep, scaled, side = u - w, mix - eta * mu, eta * g, np.zeros_like(u)
+    side[split:] = 1.0
+    line = 64 // rows.itemsize
     for k in range(index.size):
+        following = index[min(k + 1, index.size - 1)]
+        for j in range(0, z.size, line):
+            _prefetch(rows, following, j)
         row = rows[index[k]]
-        r1, r2 = row[:split], row[split:]
-        s, t = _dot(r1, z1), _dot(r2, z2)
+        total, t = 0.0, 0.0
+        for j in range(z.size):
+            product = row[j] * z[j]
+            total += product
+            t += side[j] * product
+        s = total - t
         scale = eta * factors[k] if factors.size else eta
-        _fused(z1, g1, r1, keep, eta, scale * (c11 * s + c12 * t))
-        _fused(z2, g2, r2, keep, eta, scale * (c21 * s + c22 * t))
+        alpha = scale * (c11 * s + c12 * t)
+        more = scale * (c21 * s + c22 * t) - alpha
+        for j in range(z.size):
+            z[j] = keep * z[j] - (scaled[j] + (alpha + more * side[j]) * row[j])
         if lower.size:
             for j in range(z.size):
                 z[j] = _soft_clip(w[j] + z[j], eta * weights[j], lower[j], upper[j]) - w[j]
@@ -167,15 +195,34 @@ def svrg_rows_steps(form, mu, w, g, u, eta, mix, prox, index, factors):
 def _vr_eg_rows(
     rows, split, c11, c12, c21, c22, mu, w, g, u, eta, mix, weights, lower, upper, index, factors
 ):
-    z, h, change = u - w, np.empty_like(u), np.zeros_like(u)
+    z, h, scaled, side = u - w, np.empty_like(u), eta * g, np.zeros_like(u)
+    side[split:] = 1.0
+    line = 64 // rows.itemsize
     for k in range(index.size):
-        h[:] = z
-        change[:] = 0.0
-        _move(h, w, g, change, mix, eta, weights, lower, upper)
-        one = factors[k : k + 1] if factors.size else factors
-        _add_rows(rows, split, c11, c12, c21, c22, h, index[k : k + 1], one, change)
-        _add(change, mu, h)
-        _move(z, w, g, change, mix, eta, weights, lower, upper)
+        following = index[min(k + 1, index.size - 1)]
+        for j in range(0, z.size, line):
+            _prefetch(rows, following, j)
+        row = rows[index[k]]
+        for j in range(z.size):
+            z[j] = mix * z[j] - scaled[j]
+            h[j] = z[j]
+        if lower.size:
+            for j in range(z.size):
+                h[j] = _soft_clip(w[j] + h[j], eta * weights[j], lower[j], upper[j]) - w[j]
+        total, t = 0.0, 0.0
+        for j in range(z.size):
+            product = row[j] * h[j]
+            total += product
+            t += side[j] * product
+        s = total - t
+        scale = eta * factors[k] if factors.size else eta
+        alpha = scale * (c11 * s + c12 * t)
+        more = scale * (c21 * s + c22 * t) - alpha
+        for j in range(z.size):
+            z[j] -= eta * mu * h[j] + (alpha + more * side[j]) * row[j]
+        if lower.size:
+            for j in range(z.size):
+                z[j] = _soft_clip(w[j] + z[j], eta * weights[j], lower[j], upper[j]) - w[j]
     return w + z
 
 
