@@ -281,18 +281,16 @@ def test_robust_logistic_regression_meets_its_conditions():
     X = rng.standard_normal((40, 3))
     labels = np.where(X[:, 0] + rng.standard_normal(40) > 0, 1.0, -1.0)
     F = LogisticSaddle(X, labels, lam=0.1, kappa=0.5)
-    prox = Product([(slice(3, None), project_simplex)])
-    start = np.concatenate([np.zeros(3), np.full(40, 1 / 40)])
-    res = refopt.solve_vi(F, start, prox=prox, tol=1e-8, maxfev=20_000)
+    res = refopt.solve_vi(F, F.start, prox=F.prox, tol=1e-8, maxfev=20_000)
     assert res.success
-    w, p = res.x[:3], res.x[3:]
+    w, p = F.split(res.x)
     loss = np.logaddexp(0, -labels * (X @ w))
     # the best weights: the projection of 1/n + loss / (kappa n) on the simplex
     np.testing.assert_allclose(p, project_simplex(1 / 40 + loss / (0.5 * 40)), atol=1e-6)
     slope = -(p * labels / (1 + np.exp(labels * (X @ w)))) @ X + 0.1 * w
     np.testing.assert_allclose(slope, 0, atol=1e-6)
-    parts = np.mean([F.batch(start, np.array([i])) for i in range(40)], axis=0)
-    np.testing.assert_allclose(parts, F.full(start), atol=1e-12)
+    parts = np.mean([F.batch(res.x, np.array([i])) for i in range(40)], axis=0)
+    np.testing.assert_allclose(parts, F.full(res.x), atol=1e-12)
 
 
 def test_soft_thresholding_inside_a_compiled_loop():

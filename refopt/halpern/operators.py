@@ -1,11 +1,13 @@
 """Operators with compiled components: rows, columns, games, logistic losses."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from refopt import _validate
 from refopt.halpern._components import FiniteSumOperator, power_norm
+from refopt.proximal import Product, project_simplex
 from refopt_backends import resolve
 
 __all__ = [
@@ -462,10 +464,11 @@ class LogisticSaddle(FiniteSumOperator):
         \min_w \max_{p \in \Delta} \; \sum_i p_i \log(1 + e^{-y_i x_i^T w})
         + \tfrac{\lambda}{2} \|w\|^2 - \tfrac{\kappa n}{2} \|p - 1/n\|^2
 
-    with the unknowns :math:`u = (w, p)`. Rows that are hard get more weight, the
-    more so the smaller :math:`\kappa` is; large :math:`\kappa` is ordinary
-    logistic regression. Solve with ``prox=Product([(slice(d, None),
-    project_simplex)])``. Component i holds row i and weight i.
+    Rows that are hard get more weight, the more so the smaller :math:`\kappa`
+    is; large :math:`\kappa` is ordinary logistic regression. The unknowns are
+    :math:`u = (w, \sqrt n\, p)`, which balances their scales; solve with the
+    attributes `prox` and `start`, and take u apart with `split`. Component i
+    holds row i and weight i.
 
     Parameters
     ----------
@@ -477,6 +480,13 @@ class LogisticSaddle(FiniteSumOperator):
         The penalty of w, > 0.
     kappa : float, optional
         The penalty of uneven weights, > 0.
+
+    Attributes
+    ----------
+    prox : Product
+        The projection that belongs to p in the simplex.
+    start : array, shape (d + n,)
+        w = 0 and equal weights.
 
     Raises
     ------
@@ -496,12 +506,12 @@ class LogisticSaddle(FiniteSumOperator):
 
     Examples
     --------
-    >>> import numpy as np
+    >>> import refopt
     >>> from refopt.halpern import LogisticSaddle
-    >>> F = LogisticSaddle([[1.0], [-2.0]], [1.0, -1.0], kappa=1.0)
-    >>> u = np.array([0.0, 0.5, 0.5])
-    >>> [round(float(v), 3) for v in F.full(u)]
-    [-0.75, -0.693, -0.693]
+    >>> F = LogisticSaddle([[1.0], [2.0], [-1.0]], [1.0, 1.0, 1.0], lam=0.1)
+    >>> w, p = F.split(refopt.solve_vi(F, F.start, prox=F.prox, tol=1e-8).x)
+    >>> [round(float(t), 3) for t in p]
+    [0.161, 0.0, 0.839]
     """
 
     def __init__(self, X, labels, lam=1e-2, kappa=1.0):
@@ -517,23 +527,45 @@ class LogisticSaddle(FiniteSumOperator):
         self.shape, self.arrays = (self.d + self.n,), (self.Z,)
         squares = _host(xp, xp.sum(xp.astype(self.Z, xp.float64) ** 2, axis=1))
         self.weights = (1.0 + squares) / (1.0 + squares).sum()
+        self.root = self.n**0.5
+        simplex = partial(project_simplex, radius=self.root)
+        self.prox = Product([(slice(self.d, self.d + self.n), simplex)])
+        equal = xp.full(self.n, 1.0 / self.root, dtype=X.dtype)
+        self.start = xp.concat([xp.zeros(self.d, dtype=X.dtype), equal])
+
+    def split(self, u):
+        """Return the weights of the columns and those of the rows.
+
+        Parameters
+        ----------
+        u : array, shape (d + n,)
+            A point.
+
+        Returns
+        -------
+        w : array, shape (d,)
+            Coefficients.
+        p : array, shape (n,)
+            Weights of the rows, of sum 1 at a feasible point.
+        """
+        return u[: self.d], u[self.d :] / self.root
 
     def full(self, u):
-        xp, w, p = self.xp, u[: self.d], u[self.d :]
+        xp, w, q = self.xp, u[: self.d], u[self.d :]
         loss, slope = _logistic(xp, self.Z @ w)
-        first = (p * slope) @ self.Z + self.lam * w
-        return xp.concat([first, self.kappa * (self.n * p - 1.0) - loss])
+        first = (q * slope) @ self.Z / self.root + self.lam * w
+        return xp.concat([first, self.kappa * (q - 1.0 / self.root) - loss / self.root])
 
     def batch(self, u, index, weights=None):
         xp, n, w = self.xp, self.n, u[: self.d]
-        p = xp.take(u[self.d :], index)
+        q = xp.take(u[self.d :], index)
         Z = xp.take(self.Z, index, axis=0)
         loss, slope = _logistic(xp, Z @ w)
-        scale = xp.ones_like(p) if weights is None else weights
+        scale = xp.ones_like(q) if weights is None else weights
         scale = scale / index.shape[0]
-        first = (n * scale * p * slope) @ Z + float(xp.sum(scale)) * self.lam * w
+        first = (self.root * scale * q * slope) @ Z + float(xp.sum(scale)) * self.lam * w
         second = xp.zeros_like(u[self.d :])
-        values = n * scale * (self.kappa * (n * p - 1.0) - loss)
+        values = n * scale * (self.kappa * (q - 1.0 / self.root) - loss / self.root)
         for k in range(index.shape[0]):  # an index may occur twice
             second[int(index[k])] += values[k]
         return xp.concat([first, second])

@@ -35,7 +35,8 @@ def operators(xp):
     labels = xp.asarray(np.array([1.0, -1.0, 1.0]))
     yield AffineVI(M @ M.T + M - M.T, xp.ones(6), np.arange(6).reshape(3, 2)), None
     yield BilinearGame(A), simplex
-    yield LogisticSaddle(X, labels), Product([(slice(3, 6), project_simplex)])
+    logistic = LogisticSaddle(X, labels)
+    yield logistic, logistic.prox
 
 
 @pytest.mark.parametrize("method", ["eag", "vr-eg", "vr-halpern"])
