@@ -511,7 +511,7 @@ class LogisticSaddle(FiniteSumOperator):
     >>> F = LogisticSaddle([[1.0], [2.0], [-1.0]], [1.0, 1.0, 1.0], lam=0.1)
     >>> w, p = F.split(refopt.solve_vi(F, F.start, prox=F.prox, tol=1e-8).x)
     >>> [round(float(t), 3) for t in p]
-    [0.161, 0.0, 0.839]
+    [0.307, 0.262, 0.432]
     """
 
     def __init__(self, X, labels, lam=1e-2, kappa=1.0):
