@@ -39,6 +39,7 @@ _HOMES = {
         "refopt.halpern": (
             "halpern_fixed_point",
             "inexact_halpern",
+            "matrix_game",
             "minimax",
             "solve_vi",
             "vr_halpern",

@@ -232,6 +232,20 @@ def _warm_halpern(xp, backend):
                         operator, xp.ones(operator.shape[0]), prox=prox, method=method, maxfev=20,
                         tol=0.0, rng=0, backend=backend,
                     )  # fmt: skip
+    _solve_games(xp, backend)
+
+
+def _solve_games(xp, backend):
+    """Dense games, and sparse ones where NumPy's arrays are."""
+    A = np.random.default_rng(1).standard_normal((60, 70))
+    games = [xp.asarray(A)]
+    if backend in _KNOWS_SCIPY:
+        from scipy.sparse import csr_array
+
+        games.append(csr_array(A))
+    for game in games:
+        for method in ("auto", "rhpdhg", "prm+"):
+            refopt.matrix_game(game, method=method, tol=1e-3, backend=backend)
 
 
 _FAMILIES = {

@@ -236,6 +236,10 @@ TABLE = {
         {"x0": LONG, "y0": -LONG}, lambda res: [res.x, res.y], solver=True,
         positional=("grad_x", "grad_y"),
     ),
+    "matrix_game": Entry(
+        lambda A, **o: refopt.matrix_game(A, **o),
+        {"A": C}, lambda res: [res.x, res.y, res.value], solver=True,
+    ),
     "available_backends": Entry(lambda: refopt.available_backends()),
     "register_backend": Entry(_register),
     "use_backend": Entry(_use),
@@ -526,6 +530,7 @@ RANDOM = {
     "select_block": {"rule": "random"},
     "solve_vi": {"method": "l-svrg"},
     "minimax": {"method": "l-svrg"},
+    "matrix_game": {"method": "vr-eg", "maxiter": 20},
 }
 
 

@@ -405,6 +405,14 @@ _HALPERN = (
         "v (n,), radius, tau0 or None -> p (n,), tau",
         "The nearest point p = max(v - tau, 0) with p >= 0 and sum p = radius; tau0 is a guess.",
     ),
+    Kernel(
+        "spd_factor",
+        "halpern",
+        "H (m, m) -> factor or None",
+        "What spd_apply needs of a symmetric positive definite H; None if it is not, or not in "
+        "floating point.",
+    ),
+    Kernel("spd_apply", "halpern", "factor, rhs (m,) -> x (m,)", "x = H^-1 rhs."),
 )
 
 # `form`, `prox` and factors: see reference/finite_sums.py; D_i is the linear part of component i.

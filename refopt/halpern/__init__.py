@@ -7,6 +7,7 @@
     vr_halpern
     inexact_halpern
     halpern_fixed_point
+    matrix_game
     BilinearGame
     QuadraticMinimax
     AffineVI
@@ -17,6 +18,7 @@
 
 from ._anchored import inexact_halpern, vr_halpern
 from ._fixed_point import halpern_fixed_point
+from ._matrix_game import matrix_game
 from ._solve import minimax, solve_vi
 from .operators import (
     AffineVI,
@@ -36,6 +38,7 @@ __all__ = [
     "RowLinear",
     "halpern_fixed_point",
     "inexact_halpern",
+    "matrix_game",
     "minimax",
     "solve_vi",
     "vr_halpern",

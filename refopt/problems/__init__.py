@@ -7,6 +7,14 @@ Importing this package loads NumPy only.
 from .breast_cancer import breast_cancer
 from .colours import colour_images, colour_transfer
 from .digits import digit_from_others, digit_image, load_digits
+from .games import (
+    gaussian_game,
+    low_rank_game,
+    nemirovski_1,
+    nemirovski_2,
+    policeman_burglar,
+    uniform_game,
+)
 from .graphs import GraphProblem, lattice, two_moons
 from .optima import (
     LASSO_LAM_MAX,
@@ -59,15 +67,21 @@ __all__ = [
     "digit_from_others",
     "digit_image",
     "digits",
+    "gaussian_game",
     "gaussian_grid",
     "gaussian_grid_cost",
     "ladder",
     "lars_adversarial",
     "lattice",
     "load_digits",
+    "low_rank_game",
+    "nemirovski_1",
+    "nemirovski_2",
     "ouyang_xu",
+    "policeman_burglar",
     "rect",
     "row_sum",
     "transport_instance",
     "two_moons",
+    "uniform_game",
 ]

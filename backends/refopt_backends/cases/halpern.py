@@ -8,6 +8,7 @@ from refopt_backends.testing import Case
 def cases(xp, rng):
     """Vectors on, near and far from the simplex; single precision; any start of Newton."""
     yield from _simplex(xp, rng)
+    yield from _definite(xp, rng)
 
 
 def _simplex(xp, rng):
@@ -28,3 +29,13 @@ def _simplex(xp, rng):
         for tau0 in (None, -0.1, 1e9, -1e9):
             yield Case("project_simplex", lambda k, v=v, t=tau0: (v, 1.0, t))
         yield Case("project_simplex", lambda k, v=v: (v, 7.5, 0.0))
+
+
+def _definite(xp, rng):
+    for m in (1, 4, 60):
+        A = rng.standard_normal((m, m))
+        H = xp.asarray(A @ A.T + 0.1 * np.eye(m))
+        rhs = xp.asarray(rng.standard_normal(m))
+        yield Case("spd_factor", lambda k, H=H: (H,), lambda k, f, r=rhs: k.spd_apply(f, r))
+        yield Case("spd_factor", lambda k, H=H: (-H,))
+        yield Case("spd_apply", lambda k, H=H, r=rhs: (k.spd_factor(H), r))

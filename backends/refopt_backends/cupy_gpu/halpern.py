@@ -3,6 +3,8 @@
 import math
 
 import cupy
+import cupyx
+from cupyx.scipy.linalg import solve_triangular
 
 from refopt_backends.cupy_gpu import _shapes as shapes
 
@@ -13,3 +15,19 @@ def project_simplex(v, radius, tau0):
     args = (v, v.size, radius, start, p, tau)
     shapes.run("halpern.cu", "project_simplex", 1, args, v.dtype, shapes.per_warp(v))
     return p, tau[0]
+
+
+def spd_factor(H):
+    try:
+        with cupyx.errstate(linalg="raise"):
+            factor = cupy.linalg.cholesky(H)
+    except Exception as error:
+        if type(error).__name__ != "LinAlgError":
+            raise
+        return None
+    # a product with the inverse is faster on a GPU than a substitution
+    return solve_triangular(factor, cupy.eye(H.shape[0]), lower=True)
+
+
+def spd_apply(factor, rhs):
+    return factor.T @ (factor @ rhs)

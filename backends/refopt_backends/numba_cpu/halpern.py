@@ -1,6 +1,7 @@
 """Compiled kernels of monotone inclusions and games."""
 
 import numpy as np
+from scipy.linalg import lapack
 
 from refopt_backends.numba_cpu._jit import FAST, jit
 
@@ -34,3 +35,12 @@ def project_simplex(v, radius, tau0):
     p = np.empty_like(v)
     start = -np.inf if tau0 is None else float(tau0)
     return p, _project_simplex(v, float(radius), start, np.empty(v.size), p)
+
+
+def spd_factor(H):
+    factor, failed = lapack.dpotrf(H.T, lower=False, clean=False)
+    return None if failed or not np.isfinite(np.diagonal(factor)).all() else factor
+
+
+def spd_apply(factor, rhs):
+    return lapack.dpotrs(factor, rhs, lower=False)[0]

@@ -25,3 +25,21 @@ def project_simplex(v, radius, tau0):
         tau, first = new, False
     p = xp.where(above, wide - tau, xp.zeros_like(wide))
     return xp.astype(p, v.dtype), tau + float(top)
+
+
+def spd_factor(H):
+    """The inverse of the Cholesky factor of H, None if H has no factor."""
+    xp = namespace_of(H)
+    try:
+        factor = xp.linalg.cholesky(H)
+    except Exception as error:  # every library has a class of its own, by this name
+        if type(error).__name__ != "LinAlgError":
+            raise
+        return None
+    inverse = xp.linalg.inv(factor)
+    return inverse if bool(xp.all(xp.isfinite(inverse))) else None
+
+
+def spd_apply(factor, rhs):
+    """H^-1 rhs."""
+    return factor.T @ (factor @ rhs)

@@ -1,0 +1,230 @@
+"""A primal-dual interior point method for matrix games.
+
+The game of A = B + 1c' + r1' is the pair of linear programs
+
+    min c'x + t,  s = t 1 - r - B x >= 0,  x in the simplex
+    max r'y + v,  z = B'y + c - v 1 >= 0,  y in the simplex
+
+whose values differ by x'z + y's. Strategies without zeros and a t and v far enough out
+are feasible, so that every iterate is, and its gap is a certificate.
+"""
+
+from collections.abc import Generator
+from typing import Any, NamedTuple
+
+from refopt import _status
+from refopt._driver import Iterate
+from refopt.halpern._game import Game, middle
+from refopt.halpern._regret_matching import regret_matching
+from refopt.halpern._support_polish import polish
+
+_POLISH_BELOW = 3e-2  # gap, relative to the entries, from which supports are worth a try
+_CORRECTORS = 3  # for one factorisation; each costs two products and a back substitution
+_CORRECT_BELOW = 0.9  # steps longer than this need no further corrector
+_BAND = 0.1, 10.0  # products of complementary variables, relative to their target
+_STEPS_PER_ROW, _FEWEST_STEPS, _MOST_STEPS = 25, 30, 200  # of regret matching, at the start
+_MU, _ROOM = 0.3, (0.5, 0.3)  # of the start, relative to the gap found there
+_PATIENCE = 6  # iterations without a smaller gap before the method gives up
+
+
+class _Point(NamedTuple):
+    """Strategies, bounds of the value and payoffs, or a direction of these."""
+
+    x: Any
+    y: Any
+    t: Any
+    v: Any
+    s: Any  # (m,)
+    z: Any  # (n,)
+
+
+def interior_point(
+    game: Game, x: Any, y: Any, *, use_polish: bool
+) -> Generator[Iterate, None, Any]:
+    """Mehrotra's predictor-corrector method with Gondzio's further correctors.
+
+    Parameters
+    ----------
+    game : Game
+    x, y : array
+        Strategies to start near to, or to improve by regret matching first.
+    use_polish : bool
+        Whether to solve for the strategies on the supports that show.
+
+    Yields
+    ------
+    Iterate
+        x is the pair (x, y), fun the value, error the gap.
+    """
+    if game.size[0] > game.size[1]:  # the smaller side is factorised
+        return (yield from _swap(interior_point(game.swapped(), y, x, use_polish=use_polish)))
+    xp = game.xp
+    point = _start(game, x, y)
+    least, since = float("inf"), 0
+    while True:
+        x, y, t, v, s, z = point
+        pair = x, y
+        most, lowest = game.bounds(x, y, t - s, v + z)
+        gap = most - lowest
+        if use_polish and gap <= _POLISH_BELOW * game.scale:
+            exact = polish(game, xp.nonzero(y > s)[0], xp.nonzero(x > z)[0])
+            if exact is not None:
+                bounds = game.bounds(*exact)
+                if bounds[0] - bounds[1] < gap:
+                    pair, (most, lowest) = exact, bounds
+                    gap = most - lowest
+        yield Iterate(x=pair, fun=middle(most, lowest), error=gap)
+        least, since = (gap, 0) if gap < least else (least, since + 1)
+        direction = None if since >= _PATIENCE else _direction(game, point)
+        if direction is None:
+            return _status.STALLED, ""
+        point = _move(game, point, *direction)
+
+
+def _swap(run):
+    """A run of the game of -A', told in terms of A."""
+    while True:
+        try:
+            it = next(run)
+        except StopIteration as end:
+            return end.value
+        yield Iterate(x=it.x[::-1], fun=-it.fun, error=it.error, record=it.record)
+
+
+def _start(game, x, y):
+    """A point with products x_j z_j and y_i s_i that are alike, near good strategies.
+
+    Some steps of regret matching take less time than one factorisation and
+    spare several. Weights are lifted to mu/z_j and mu/s_i, a fraction of the gap.
+    """
+    xp, (m, n) = game.xp, game.size
+    steps = min(max(m // _STEPS_PER_ROW, _FEWEST_STEPS), _MOST_STEPS)
+    flat = game.uniform()
+    better = next(regret_matching(game, flat[0], flat[1], steps))
+    most, least = game.bounds(x, y)
+    gap = most - least
+    if better.error < gap:
+        (x, y), gap = better.x, better.error
+    gap = max(gap, 1e-12 * game.scale)  # of an exact start
+    s, z, _, _ = _slacks(xp, game.row_payoffs(x), game.column_payoffs(y), _ROOM[0] * gap)
+    mu = _MU * gap / (m + n)
+    x, y = xp.where(x * z < mu, mu / z, x), xp.where(y * s < mu, mu / s, y)
+    x, y = x / xp.sum(x), y / xp.sum(y)
+    s, z, t, v = _slacks(xp, game.row_payoffs(x), game.column_payoffs(y), _ROOM[1] * gap)
+    return _Point(x, y, t, v, s, z)
+
+
+def _slacks(xp, rows, columns, room):
+    """s and z that are at least `room`, with their t and v."""
+    t, v = float(xp.max(rows)) + room, float(xp.min(columns)) - room
+    return t - rows, columns - v, t, v
+
+
+def _direction(game, point):
+    """The direction with its primal and dual step; None if rounding forbids one."""
+    xp, (x, y, _, _, s, z) = game.xp, point
+    newton = _newton_system(game, point)
+    if newton is None:
+        return None
+    predictor = newton(-x * z, -y * s)
+    ahead = _after(point, predictor, *_steps(xp, point, predictor))
+    mu, mu_ahead = _mean_product(point), _mean_product(ahead)
+    target = min(max(mu_ahead / mu, 0.0), 1.0) ** 3 * mu
+    rx = target - x * z - predictor.x * predictor.z
+    ry = target - y * s - predictor.y * predictor.s
+    direction = newton(rx, ry)
+    primal, dual = _steps(xp, point, direction)
+    for _ in range(_CORRECTORS):
+        if min(primal, dual) >= _CORRECT_BELOW:
+            break
+        bolder = (min(1.0, 1.5 * step + 0.1) for step in (primal, dual))
+        there = _after(point, direction, *bolder)
+        qx = rx + _into_band(xp, there.x * there.z, target)
+        qy = ry + _into_band(xp, there.y * there.s, target)
+        other = newton(qx, qy)
+        steps = _steps(xp, point, other)
+        if not sum(steps) >= 1.02 * (primal + dual):
+            break
+        rx, ry, direction, (primal, dual) = qx, qy, other, steps
+    finite = all(bool(xp.all(xp.isfinite(part))) for part in (direction.x, direction.y))
+    return (direction, primal, dual) if finite else None
+
+
+def _newton_system(game, point):
+    """The map from changes of the products x z and y s to the direction that makes them.
+
+    With D = x/z and E = y/s it solves (E^-1 + B D B') dy - B D 1 dv + 1 dt = ...,
+    1'dx = 0, 1'dy = 0; the matrix is factorised once.
+    """
+    xp, kernels = game.xp, game.kernels
+    x, y, _, _, s, z = point
+    D = x / z
+    gram = game.weighted_gram(D)
+    diagonal = xp.arange(game.size[0])
+    gram[diagonal, diagonal] += s / y
+    game.effort.factorisations += 1
+    factor = kernels.spd_factor(gram)
+    if factor is None:
+        return None
+    a, total, ones = game.times(D), float(xp.sum(D)), xp.ones_like(y)
+    by_value, by_bound = kernels.spd_apply(factor, a), kernels.spd_apply(factor, ones)
+    k11, k12 = float(a @ by_value) - total, -float(a @ by_bound)
+    k21, k22 = float(xp.sum(by_value)), -float(xp.sum(by_bound))
+    determinant = k11 * k22 - k12 * k21
+
+    def solve(rx, ry):
+        q = rx / z
+        w = kernels.spd_apply(factor, ry / y + game.times(q))
+        b1, b2 = float(xp.sum(q)) - float(a @ w), -float(xp.sum(w))
+        dv = (b1 * k22 - k12 * b2) / determinant
+        dt = (k11 * b2 - k21 * b1) / determinant
+        dy = w + dv * by_value - dt * by_bound
+        dz = game.transposed_times(dy) - dv
+        dx = (rx - x * dz) / z
+        return _Point(dx, dy, dt, dv, dt - game.times(dx), dz)
+
+    return solve if determinant != 0 else None
+
+
+def _into_band(xp, product, target):
+    """What brings products that left the band back to its edge, within reason."""
+    low, high = _BAND[0] * target, _BAND[1] * target
+    zero = xp.zeros_like(product)
+    change = xp.where(product < low, low - product, zero)
+    change = xp.where(product > high, high - product, change)
+    return xp.where(change < -high, zero - high, change)
+
+
+def _mean_product(point):
+    x, y, _, _, s, z = point
+    return (float(x @ z) + float(y @ s)) / (x.shape[0] + y.shape[0])
+
+
+def _steps(xp, point, d):
+    """The longest primal and dual steps that keep all variables positive, at most 1."""
+    longest = [float(xp.max(-part / whole)) for part, whole in zip(d, point, strict=True)
+               if getattr(part, "ndim", 0)]  # fmt: skip
+    x, y, s, z = (1.0 / max(fraction, 1.0) for fraction in longest)
+    return min(x, s), min(y, z)
+
+
+def _after(point, d, primal, dual):
+    x, y, t, v, s, z = point
+    return _Point(
+        x + primal * d.x, y + dual * d.y, t + primal * d.t, v + dual * d.v,
+        s + primal * d.s, z + dual * d.z,
+    )  # fmt: skip
+
+
+def _move(game, point, d, primal, dual):
+    """The next point: short of the boundary, its slacks computed afresh."""
+    xp = game.xp
+    short = 1.0 - min(0.1, max(1e-3, 0.1 * (1.0 - min(primal, dual))))
+    mu = _mean_product(point)
+    x, y, t, v, _, _ = _after(point, d, short * primal, short * dual)
+    x, y = x / xp.sum(x), y / xp.sum(y)
+    Ax, Ay = game.row_payoffs(x), game.column_payoffs(y)
+    most, least = float(xp.max(Ax)), float(xp.min(Ay))
+    t = t if t > most else most + 1e-3 * mu + 1e-16 * game.scale
+    v = v if v < least else least - 1e-3 * mu - 1e-16 * game.scale
+    return _Point(x, y, t, v, t - Ax, Ay - v)
