@@ -4,6 +4,8 @@ from typing import Any
 
 from refopt.halpern._game import Game
 
+_LARGEST = 2000  # support of a sparse game, whose block is made dense
+
 
 def polish(game: Game, rows: Any, columns: Any) -> tuple[Any, Any] | None:
     """The pair of strategies on given supports of one size that makes all payoffs there equal.
@@ -17,12 +19,12 @@ def polish(game: Game, rows: Any, columns: Any) -> tuple[Any, Any] | None:
     Returns
     -------
     x, y : array, shapes (n,) and (m,)
-        None if the supports differ in size, the equations are singular or a
-        weight is negative beyond rounding. The caller checks the gap.
+        None if the supports differ in size or are too large, the equations are
+        singular or a weight is negative beyond rounding. The caller checks the gap.
     """
     xp = game.xp
     k = rows.shape[0]
-    if k == 0 or k != columns.shape[0]:
+    if k == 0 or k != columns.shape[0] or (game.sparse and k > _LARGEST):
         return None
     part = game.block(rows, columns)
     x, y = _equal_payoffs(xp, part), _equal_payoffs(xp, part.T)
