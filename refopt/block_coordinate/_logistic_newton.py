@@ -8,6 +8,7 @@ intercept; A = X or [X 1], z = A v.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from refopt import _status
@@ -221,7 +222,6 @@ class Systems:
         self.matrix_cost = matrix_cost(problem)
         self.inverse, self.spent = None, 0.0
         self.dense = hasattr(problem.design, "columns")
-        self.squares: Any = dense_squares(problem) if self.dense else None
 
     def solve(self, point, rtol):
         problem = self.problem
@@ -242,18 +242,27 @@ class Systems:
         self.spent += inner * self.product_cost
         return step, along, inner
 
+    @cached_property
+    def _squares(self):
+        return dense_squares(self.problem)
+
     def _diagonal(self, d):
         """Of H; of a dense X, where it costs as much as a product, for the mean curvature."""
         problem = self.problem
         if self.dense:
             mean = float(problem.xp.sum(d)) / problem.mass
-            return mean * self.squares + problem.penalty
+            return mean * self._squares + problem.penalty
         return problem.kernels.hessian_diagonal(problem.design, d, problem.penalty)
 
 
 def dense_squares(problem):
     """The diagonal of A' diag(s) A."""
-    xp, squares = problem.xp, problem.design.weighted_squares(problem.s)
+    xp, s = problem.xp, problem.s
+    least = float(xp.min(s))
+    if least == float(xp.max(s)):  # no copy of X
+        squares = least * problem.design.squared_norms()
+    else:
+        squares = problem.design.weighted_squares(s)
     return xp.concat([squares, xp.full((1,), problem.mass)]) if problem.intercept else squares
 
 

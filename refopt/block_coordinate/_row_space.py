@@ -1,8 +1,9 @@
 """Dense problems with far more columns than rows, in coordinates of the row space.
 
-With a squared penalty the minimiser is w = X'a. Of X X' = U diag(r^2) U' the
-square design Z = U diag(r) has the same products, Z u = X w for
-w = X'U diag(1/r) u, and ||u|| = ||w||: the same problem with n coefficients.
+With a squared penalty the minimiser is w = X'a. Of X X' = Z Z' the square design Z
+has the same products, Z u = X w for w = X'a and Z'a = u, and ||u|| = ||w||: the same
+problem with n coefficients. Z is the Cholesky factor, or U diag(r) of the
+eigenvectors where the rows of X are nearly dependent.
 """
 
 from dataclasses import dataclass, replace
@@ -11,10 +12,12 @@ from typing import Any
 from refopt import _status
 from refopt.block_coordinate._design import DenseDesign
 from refopt.block_coordinate._logistic_newton import LogisticProblem, newton
+from refopt_backends import cholesky, diagonal_of
 
 _LARGEST = 1000  # rows, the square of which is factorised
-_LEAST_RATIO = 8  # of columns to rows; below, products with X are cheap enough
+_LEAST_RATIO = 4  # of columns to rows; below, products with X are cheap enough
 _RANK = 1e-14  # eigenvalues below this part of the largest are rounding
+_PIVOT = 1e-5  # of the factor, beside the largest: smaller ones call for the eigenvectors
 
 
 def pays(problem: LogisticProblem) -> bool:
@@ -30,42 +33,69 @@ class Reduced:
 
     u: Any
     design: Any
-    back: Any
+    rows: "Rows"
 
     def full(self) -> Any:
         """(w, b)."""
-        xp, rank = self.design.xp, self.back.shape[1]
-        w = self.design.transposed_times(self.back @ self.u[:rank])
-        return xp.concat([w, self.u[rank:]])
+        rank = self.rows.Z.shape[1]
+        w = self.design.transposed_times(self.rows.multipliers(self.u[:rank]))
+        return self.design.xp.concat([w, self.u[rank:]])
+
+
+class Rows:
+    """The design Z."""
+
+    def __init__(self, xp: Any, gram: Any):
+        self.xp, self.values = xp, None
+        factor = cholesky(gram)
+        pivots = None if factor is None else diagonal_of(factor)
+        if pivots is not None and bool(xp.min(pivots) > _PIVOT * xp.max(pivots)):
+            self.Z = factor
+            return
+        values, vectors = xp.linalg.eigh(gram)
+        kept = xp.nonzero(values > _RANK * float(xp.max(values)))[0]
+        self.values = xp.take(values, kept)
+        self.Z = xp.take(vectors, kept, axis=1) * xp.sqrt(self.values)[None, :]
+
+    def coordinates(self, z: Any) -> Any:
+        """u of predictions z = Z u."""
+        return self.xp.linalg.solve(self.Z, z) if self.values is None else self._inverse.T @ z
+
+    def multipliers(self, u: Any) -> Any:
+        """a with Z'a = u."""
+        return self.xp.linalg.solve(self.Z.T, u) if self.values is None else self._inverse @ u
+
+    @property
+    def _inverse(self):
+        """Z'^+."""
+        return self.Z / self.values[None, :]
 
 
 def row_space_newton(problem, v, tol, measure):
     """`newton` in the row space, and at last in the parameters themselves."""
     xp, design, intercept = problem.xp, problem.design, problem.intercept
-    values, vectors = xp.linalg.eigh(design.columns.T @ design.columns)
-    kept = values > _RANK * float(xp.max(values))
-    if not bool(xp.any(kept)):
+    rows = Rows(xp, design.columns.T @ design.columns)
+    rank = rows.Z.shape[1]
+    if rank == 0:
         return (yield from newton(problem, v, tol, measure))
-    roots, vectors = xp.sqrt(values[kept]), vectors[:, xp.nonzero(kept)[0]]
-    back = vectors / roots[None, :]
     inner = LogisticProblem(
-        xp, problem.kernels, DenseDesign(xp, (vectors * roots[None, :]).T),
+        xp, problem.kernels, DenseDesign(xp, xp.asarray(rows.Z.T, copy=True)),
         problem.y, problem.s, problem.l2, intercept,
     )  # fmt: skip
     inner.effort = problem.effort
     w, warm = v[: problem.p], bool(xp.any(v != 0))
-    u = back.T @ design.times(w) if warm else xp.zeros(roots.shape[0])
+    u = rows.coordinates(design.times(w)) if warm else xp.zeros(rank)
     u = xp.concat([u, v[problem.p :]])
     if warm:  # the start may have a part outside the row space
         yield next(newton(problem, v, tol, measure))
     steps = newton(inner, u, tol, measure)
     reached = next(steps)
     if not warm:
-        yield replace(reached, x=Reduced(reached.x, design, back))
+        yield replace(reached, x=Reduced(reached.x, design, rows))
     for reached in steps:
         if reached.error <= tol:
             break
-        yield replace(reached, x=Reduced(reached.x, design, back))
+        yield replace(reached, x=Reduced(reached.x, design, rows))
     else:
         return _status.STALLED, ""
-    return (yield from newton(problem, Reduced(reached.x, design, back).full(), tol, measure))
+    return (yield from newton(problem, Reduced(reached.x, design, rows).full(), tol, measure))

@@ -112,8 +112,8 @@ def logistic(
     A product with the Hessian is one pass over X. For p up to 3000 the
     matrix ``X' diag(d) X`` is formed, O(n p^2) at most, once the products spent
     would have paid for it, and its inverse is kept as preconditioner.
-    A dense X with eight times as many columns as rows, n <= 1000, is reduced to
-    n coordinates by the eigenvectors of ``X X'``, O(n^2 p).
+    A dense X with four times as many columns as rows, n <= 1000, is reduced to
+    n coordinates by a factor of ``X X'``, O(n^2 p).
     Memory: some vectors of n and p, and two p x p matrices where they are formed.
 
     References
