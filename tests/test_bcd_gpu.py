@@ -98,6 +98,16 @@ def test_the_host_waits_for_few_numbers(compiled, name, monkeypatch):
     assert 10 < len(waits) < 200  # the readable kernels wait for every coordinate
 
 
+def test_more_nonzeros_than_rows_end_certified(cupy):
+    wide = np.hstack([X, X])
+    lam = 1e-3 * np.abs(X.T @ Y).max()
+    for positive in (False, True):
+        res = refopt.lasso(cupy.asarray(wide), cupy.asarray(Y), lam, positive=positive, tol=1e-12)
+        assert res.success and res.nchol < 1000
+        expected = refopt.lasso(X, Y, lam, positive=positive, tol=1e-12)
+        np.testing.assert_allclose(res.fun, expected.fun, rtol=1e-9)
+
+
 def _counted(method, calls):
     def counted(*args):
         calls.append(method)

@@ -27,7 +27,7 @@ bool_ int8 uint8 int32 int64 uint32 uint64 float32 float64 complex64 complex128
 _FUNCTIONS = """
 abs absolute add all amax amin any argmax argmin argpartition argsort array_equal asinh atleast_1d
 bincount broadcast_arrays broadcast_to ceil column_stack concat concatenate copysign count_nonzero
-cumsum diag diff divide dot einsum equal exp expand_dims expm1 flip floor greater
+cumsum diag diagonal diff divide dot einsum equal exp expand_dims expm1 flip floor greater
 greater_equal hypot isfinite isinf isnan less less_equal log log1p logaddexp logical_and
 logical_not logical_or matmul max maximum mean min minimum moveaxis multiply negative nonzero
 not_equal outer partition permute_dims power prod ravel reciprocal repeat reshape searchsorted

@@ -66,6 +66,7 @@ def cases(xp, rng):
                 yield Case("column_dots", lambda k, A=A, i=index, r=r: (A, i, xp.asarray(r)))
                 yield Case("column_sum", lambda k, A=A, i=index, w=w[:size]: (A, i, xp.asarray(w)))
         yield from _quadratics(xp, X, y, w)
+        yield from _singular(xp, X[: max(2, p // 2)], y[: max(2, p // 2)])
         for A in matrices:
             yield from _least_squares(xp, A, X, y, w)
 
@@ -90,6 +91,21 @@ def _quadratics(xp, X, y, w):
         yield Case("l1_quadratic", lambda k, a=arrays, s=positive: (*a, 1e-13, s), _point, 1e-9)
     none = tuple(xp.asarray(v) for v in (G[:0, :0], q[:0], q[:0], q[:0]))
     yield Case("l1_quadratic", lambda k: (*none, 1e-13, False), _point)
+
+
+def _singular(xp, X, y):
+    """More columns than rows, all nonzero at the start: Gw is unique, w need not be."""
+    G, q = xp.asarray(X.T @ X), X.T @ y
+    for positive in (False, True):
+        first = np.abs(q) if positive else q
+        worst = max(q.max() if positive else np.abs(q).max(), 0.0)
+        arrays = (G, *map(xp.asarray, (q, np.full_like(q, 1e-3 * worst), first)))
+        yield Case(
+            "l1_quadratic",
+            lambda k, a=arrays, s=positive: (*a, 1e-13, s),
+            lambda kernels, result, G=G: G @ result[0],
+            1e-8,
+        )
 
 
 def _least_squares(xp, A, X, y, w):

@@ -131,6 +131,61 @@ extern "C" __global__ void l1_bent_path(const double* H, int m, const double* si
     if (threadIdx.x == 0) *stops = zeros;
 }
 
+// From x along the null vectors of H, one after another: row c of V (n x k) holds its entries in
+// the basis, and 1 stands at others_c. Along it only the penalty changes, which is followed downwards
+// to the first zero: others_c, or a member of the basis, whose place it then takes.
+extern "C" __global__ void l1_leave_dependent(double* V, int n, int k, const double* weight, const double* sign,
+                                              const long long* others, long long* basis, double* x) {
+    SHARED(double, scratch);
+    for (int c = 0; c < n; ++c) {
+        const double* v = V + (long long)c * k;
+        const long long a = others[c];
+        const double own = x[a];
+        double rise = 0, size = 0;
+        for (int b = threadIdx.x; b < k; b += blockDim.x) {
+            const double slope = weight[basis[b]] * v[b];
+            rise += sign[basis[b]] * slope;
+            size += fabs(slope);
+        }
+        rise = block_sum(rise, scratch) + weight[a] * sign[a];
+        size = block_sum(size, scratch) + weight[a];
+        double to = fabs(rise) > NOISE * size ? (rise > 0 ? -1 : 1) : (own > 0 ? -1 : 1);
+        double t = NEVER, out = k;  // k: the other column itself
+        for (int turn = 0; turn < 2 && t == NEVER; ++turn, to = turn < 2 && t == NEVER ? -to : to) {
+            double next = NEVER, who = k;
+            for (int b = threadIdx.x; b < k; b += blockDim.x)
+                if (sign[basis[b]] * to * v[b] < 0) next = fmin(next, fabs(x[basis[b]] / v[b]));
+            next = block_min(next, scratch);
+            for (int b = threadIdx.x; b < k && next < NEVER; b += blockDim.x)
+                if (sign[basis[b]] * to * v[b] < 0 && fabs(x[basis[b]] / v[b]) == next) who = fmin(who, (double)b);
+            who = block_min(who, scratch);
+            if (own * to < 0) t = fabs(own);
+            if (next < t) {
+                t = next;
+                out = who;
+            }
+        }
+        if (t == NEVER) t = 0;
+        const int gone = (int)out;
+        for (int b = threadIdx.x; b < k; b += blockDim.x) x[basis[b]] = b == gone ? 0 : x[basis[b]] + to * t * v[b];
+        if (threadIdx.x == 0) x[a] = gone < k ? own + to * t : 0;
+        if (gone == k) {
+            __syncthreads();
+            continue;
+        }
+        // The column that left the basis has no null vector: it is zero and stays so.
+        for (int e = c + 1 + threadIdx.x / 32; e < n; e += blockDim.x / 32) {
+            double* row = V + (long long)e * k;
+            const double ratio = row[gone] / v[gone];
+            __syncwarp();
+            for (int b = threadIdx.x % 32; b < k; b += 32) row[b] = b == gone ? -ratio : row[b] - ratio * v[b];
+        }
+        __syncthreads();
+        if (threadIdx.x == 0) basis[gone] = a;
+        __syncthreads();
+    }
+}
+
 // out_a = column index_a of X times r, columns = X' (p x n). A block for each.
 extern "C" __global__ void dense_dots(const double* columns, const long long* index, const double* r, int n, double* out) {
     SHARED(double, scratch);

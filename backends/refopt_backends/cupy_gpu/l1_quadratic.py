@@ -19,7 +19,8 @@ _ROUNDS = 300
 _PATIENCE = 20  # rounds without a smaller violation
 _SWEEPS = 24  # between Newton steps, which cost about as much
 _NEWTON_TRIES = 4
-_SHIFT = 1e-14  # of the largest entry, per row: dependent columns keep a factor
+_DEPENDENT = 1e-10  # a pivot below this part of its diagonal entry: a dependent column
+_SUSPICIOUS = 1e-8  # a pivot that makes a closer look worth while
 
 _launch = partial(shapes.run, "l1_quadratic.cu")
 _launch_alone = partial(shapes.run_alone, "l1_quadratic.cu")
@@ -88,17 +89,53 @@ def _newton(G, q, penalty, w, positive):
         slope = q[free] - H @ x - weight * sign
         if not positive:  # what is not penalised crosses zero freely
             sign[weight == 0] = 0.0
-        shifted, places = H.copy(), cupy.arange(m)
-        shifted[places, places] += (_SHIFT * m) * cupy.max(H[places, places])
-        L = cholesky(shifted)
+        basis, others, L = _factor(H)
         if L is None:
             return w, tries + 1
-        d = cholesky_solve(L, slope)
-        d += cholesky_solve(L, slope - H @ d)  # against rounding
-        stop, stops = cupy.empty(m), cupy.empty(1, np.int32)
-        args = (H, m, sign, x, slope, d, H @ d, stop, stops)
-        _launch_alone("l1_bent_path", args)
-        w[free] = x
-        if int(stops[0]) < max(1, m // 10):
+        if others.size:
+            new, zeros = _leave_dependent(H, L, x, slope, sign, weight, basis, others)
+        else:
+            new, zeros = x, 0
+        if zeros == 0:
+            d = cupy.zeros(m)
+            d[basis] = cholesky_solve(L, slope[basis])
+            if not others.size:  # against rounding
+                d += cholesky_solve(L, slope - H @ d)
+            stop, stops = cupy.empty(m), cupy.empty(1, np.int32)
+            args = (H, m, sign, x, slope, d, H @ d, stop, stops)
+            _launch_alone("l1_bent_path", args)
+            new, zeros = x, int(stops[0])
+        w[free] = new
+        if zeros < max(1, m // 10):
             return w, tries + 1
     return w, _NEWTON_TRIES
+
+
+def _factor(H):
+    """Independent columns, the others, and the Cholesky factor of H in the former."""
+    every = cupy.arange(H.shape[0])
+    L = cholesky(H)
+    if L is not None and bool((cupy.diagonal(L) ** 2 > _SUSPICIOUS * H[every, every]).all()):
+        return every, every[:0], L
+    # The pivots of Cholesky's method that leaves dependent columns out.
+    rest, free = H.copy(), cupy.zeros(H.shape[0], bool)
+    for j in range(H.shape[0]):
+        free[j] = rest[j, j] > _DEPENDENT * H[j, j]
+        column = cupy.where(free[j], rest[j:, j] / cupy.sqrt(cupy.abs(rest[j, j])), 0.0)
+        rest[j:, j:] -= column[:, None] * column
+    basis, others = cupy.nonzero(free)[0], cupy.nonzero(~free)[0]
+    return basis, others, cholesky(H[basis[:, None], basis])
+
+
+def _leave_dependent(H, L, x, slope, sign, weight, basis, others):
+    """Along null vectors of H until the nonzeros are independent: the point, and zeros met.
+
+    None are met where F would rise, which null vectors by rounding only can do.
+    """
+    V = cupy.ascontiguousarray(cholesky_solve(L, -H[basis[:, None], others]).T)
+    new = x.copy()
+    args = (V, others.size, basis.size, weight, sign, others, basis.copy(), new)
+    _launch_alone("l1_leave_dependent", args)
+    step = new - x
+    fall, size = step @ (slope - 0.5 * (H @ step)), cupy.abs(slope) @ cupy.abs(step)
+    return (new, others.size) if bool(fall >= -1e-9 * size) else (x, 0)
