@@ -15,7 +15,7 @@ from refopt._driver import Iterate
 
 # A coarse hierarchy and its cycles cost as much as about this many steps with the
 # incomplete factor; how many those need is first asked after some steps.
-_MULTILEVEL_COST = 200
+_MULTILEVEL_COST = 130
 _STEPS = 10  # with the incomplete factor in one iteration, at most
 _FIRST_QUESTION = 20
 # The incomplete factor's share of dropped fill-in that does not go to the diagonal, times
