@@ -46,7 +46,8 @@ class Rows:
     """The design Z."""
 
     def __init__(self, xp: Any, gram: Any):
-        self.xp, self.values = xp, None
+        self.xp = xp
+        self.values: Any = None
         factor = cholesky(gram)
         pivots = None if factor is None else diagonal_of(factor)
         if pivots is not None and bool(xp.min(pivots) > _PIVOT * xp.max(pivots)):
