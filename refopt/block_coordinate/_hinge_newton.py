@@ -14,8 +14,9 @@ from refopt_backends import cumulative_sum, euclidean_norm
 from refopt_backends.reference.conjugate_gradients import conjugate_gradients
 
 _SWEEPS = 20  # of a batch of coordinate descent, the first; the next one looks at all rows again
-_LEAST_SWEEPS, _MOST_SWEEPS, _SHARE = 4, 60, 1.0  # of others, and the part of those expected
+_LEAST_SWEEPS, _MOST_SWEEPS = 4, 60  # of later ones
 _SETTLED = 0.003  # part of the free rows that a batch may still change before Newton begins
+_CLOSE, _FINISH = 1e-6, 0.2  # below this gap, against so much of that: the pieces are nearly right
 _LEAST_LIVE = 0.3  # part of the rows that a sweep visits beside the free ones
 _NEWTON_STEPS = 20  # coordinate descent may cost as much as so many of these
 _NEWTON_RATE = 16.0  # operations of a factorisation in the time of one entry in random order
@@ -23,7 +24,8 @@ _NEWTON_ENTRIES = 6e5  # such entries in the time of what else a Newton step nee
 _SIGMA, _SETTLED_SIGMA = 10.0, 1000.0  # the first sigma times the mean squared row norm
 _GROWTH, _LEAP = 5.0, 100.0  # of sigma after each proximal step, and after an easy one
 _EASY = 3  # Newton steps of an easy one
-_MOST_SIGMA = 1e5  # over the same; a larger one brings rounding errors into a
+_MOST_SIGMA, _UTMOST_SIGMA = 1e4, 1e5  # over the same; a larger one brings rounding errors into a
+_SLOW = 0.3  # fall of the gap that calls for a larger one all the same
 _NEAR = 0.5  # rows whose margin is within this of 1 may change in a proximal step
 _INNER = 50
 _FORCING = 0.3
@@ -128,17 +130,19 @@ def hinge_newton(rows, C, a, effort, sweeping, tol):
         newton = _NEWTON_STEPS * ((size**3 / 3 + free * size) / _NEWTON_RATE + _NEWTON_ENTRIES)
         seed, spent = seed + 1, spent + sweeps * sweep
         changed = int(xp.count_nonzero(after != before))
-        if more * sweep > newton:
-            if changed <= _SETTLED * free:
-                settled, sigma = True, _SETTLED_SIGMA / mean
-            settled = settled or spent > newton
-        sweeps = math.ceil(min(_MOST_SWEEPS, max(_LEAST_SWEEPS, _SHARE * more)))
+        close = point.gap < _CLOSE and more * sweep > _FINISH * newton
+        if close or (more * sweep > newton and changed <= _SETTLED * free):
+            settled, sigma = True, _SETTLED_SIGMA / mean
+        settled = settled or (more * sweep > newton and spent > newton)
+        sweeps = math.ceil(min(_MOST_SWEEPS, max(_LEAST_SWEEPS, more)))
     most = max(_MOST_SIGMA / mean, _SIGMA * float(xp.max(C)))
     best, failures = math.inf, 0
     while failures < _PATIENCE:
         dual = point.dual
         point, steps, solved = proximal_step(rows, C, point, sigma, effort)
         yield _iterate(xp, point, C, sigma)
+        if solved and sigma >= most and point.gap > _SLOW * best:
+            most = max(most, min(most * _GROWTH, _UTMOST_SIGMA / mean))
         better = point.gap < 0.9 * best or point.dual - dual > _RISE * abs(dual)
         failures = 0 if better else failures + 1
         best = min(best, point.gap)
