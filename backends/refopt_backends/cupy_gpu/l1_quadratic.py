@@ -2,7 +2,7 @@
 
 Batches of sweeps of coordinate descent, each one launch of one block, alternate with
 Newton steps on the nonzeros, whose factorisation uses the whole device. The
-host learns one number per batch and waits twice in a Newton step.
+host waits once per batch and four times in a Newton step.
 """
 
 from functools import partial
