@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 import catalogue
 import refopt
@@ -193,22 +194,29 @@ def test_the_benchmark_of_a_path_certifies_both_sides(cupy, capsys):
         assert "GB of device memory are needed" in capsys.readouterr().out
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(bool(no_device()), reason=no_device() or "there is one")
-@pytest.mark.parametrize("kind", ["csc_matrix", "csr_matrix"])
-def test_sparse_matrices_of_the_device(kind):
-    import cupy
-    from cupyx.scipy import sparse
+SPARSE = {
+    "lasso": lambda A, m: refopt.lasso(A, m(Y), 5.0, tol=1e-12),
+    "lasso, many nonzeros": lambda A, m: refopt.lasso(A, m(Y), 0.5, tol=1e-12),
+    "lasso, intercept": lambda A, m: refopt.lasso(A, m(Y), 5.0, fit_intercept=True, tol=1e-12),
+    "l1 logistic": lambda A, m: refopt.l1_logistic(
+        A, m(CLASSES), 2.0, fit_intercept=True, tol=1e-12
+    ),
+    "logistic": lambda A, m: refopt.logistic(A, m(CLASSES), 0.5, tol=1e-12),
+    "softmax": lambda A, m: refopt.softmax(A, m(np.digitize(Y, [-2, 2])), 0.5, tol=1e-12),
+    "nnls": lambda A, m: refopt.nnls(A, m(Y), tol=1e-12),
+    "svm": lambda A, m: refopt.svm_dual(A, m(CLASSES), tol=1e-10),
+    "catalogue": lambda A, m: refopt.minimize_bcd(LeastSquares(A, m(Y), l1=5.0), maxiter=20),
+}
 
-    thin = X * (np.abs(X) > 1)
-    given = getattr(sparse, kind)(cupy.asarray(thin))
-    for options in ({}, {"fit_intercept": True}):
-        res = refopt.lasso(given, cupy.asarray(Y), 5.0, tol=1e-12, **options)
-        expected = refopt.lasso(thin, Y, 5.0, tol=1e-12, **options)
-        np.testing.assert_allclose(res.x.get(), expected.x, atol=1e-7)
-        res = refopt.l1_logistic(given, cupy.asarray(CLASSES), 2.0, tol=1e-12, **options)
-        expected = refopt.l1_logistic(thin, CLASSES, 2.0, tol=1e-12, **options)
-        np.testing.assert_allclose(res.x.get(), expected.x, atol=1e-6)
+
+@pytest.mark.parametrize("kind", ["csc_matrix", "csr_matrix"])
+@pytest.mark.parametrize("name", SPARSE)
+def test_sparse_matrices_of_the_device(cupy, name, kind):
+    thin = csr_matrix(X * (np.abs(X) > 1))
+    device = SPARSE[name](on_device(thin, kind), cupy.asarray)
+    host = SPARSE[name](thin, lambda x: x)
+    assert device.status == host.status and type(device.x) is cupy.ndarray
+    np.testing.assert_allclose(device.x.get(), host.x, atol=1e-6)
 
 
 MOONS = refopt.problems.two_moons(300, 20, seed=2)

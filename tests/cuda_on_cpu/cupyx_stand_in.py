@@ -3,6 +3,7 @@
 import sys
 from contextlib import contextmanager
 
+import numpy as _numpy
 from scipy import linalg as _linalg
 from scipy import sparse as _sparse
 
@@ -34,7 +35,7 @@ class _Compressed:
         self._host = self._scipys(_cupy()._unwrap(arg), shape=shape)
 
     shape = property(lambda self: self._host.shape)
-    nnz = property(lambda self: self._host.nnz)
+    nnz = size = property(lambda self: self._host.nnz)
     dtype = property(lambda self: self._host.dtype)
     has_canonical_format = property(lambda self: self._host.has_canonical_format)
     T = property(lambda self: _wrap(self._host.T))
@@ -43,7 +44,21 @@ class _Compressed:
     indptr = property(lambda self: _cupy()._wrap(self._host.indptr))
 
     def __matmul__(self, other):
+        if isinstance(other, _Compressed):
+            return _wrap(self._host @ other._host)
         return _cupy()._call(self._host.__matmul__, other)
+
+    def __getitem__(self, key):
+        return _wrap(self._host[_cupy()._unwrap(key)])
+
+    def __abs__(self):
+        return _wrap(abs(self._host))
+
+    def sum(self, axis):
+        return _cupy()._wrap(_numpy.asarray(self._host.sum(axis)))
+
+    def diagonal(self):
+        return _cupy()._wrap(self._host.diagonal())
 
     def get(self):
         return self._host.copy()
