@@ -137,3 +137,49 @@ def test_extreme_sizes(scale):
         np.testing.assert_allclose(large.x / scale, x, atol=1e-8)
         large = refopt.lasso(scale * X, y, scale * lam, tol=1e-12, **options)
         np.testing.assert_allclose(large.x * scale, x, atol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e100])
+@pytest.mark.parametrize("options", [{}, {"fit_intercept": True}])
+def test_extreme_sizes_of_many_sparse_columns(scale, options):
+    X = scipy.sparse.random_array((300, 600), density=0.03, rng=0, format="csc")
+    y = np.sign(np.random.default_rng(0).standard_normal(300))
+    lam = 0.01 * np.abs(X.T @ y).max()
+    x = refopt.lasso(X, y, lam, tol=1e-12, backend="numba", **options).x
+    for of_X, of_y in ((scale, 1.0), (1.0, scale), (scale, scale)):
+        res = refopt.lasso(
+            of_X * X, of_y * y, of_X * of_y * lam, tol=1e-12, backend="numba", **options
+        )
+        assert res.success
+        np.testing.assert_allclose(res.x * of_X / of_y, x, atol=1e-7)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_factorisations_where_all_columns_occur_twice_and_rows_are_few(backend):
+    X, y = instance(60, 150)
+    double, lam = np.hstack([X, X]), 1e-3 * np.abs(X.T @ y).max()
+    res = refopt.lasso(double, y, lam, tol=1e-10, backend=backend)
+    check(double, y, lam, res)
+    assert res.nchol <= 250
+
+
+def test_factorisations_where_sparse_columns_are_nearly_as_many_as_rows():
+    X = scipy.sparse.random_array((300, 450), density=0.01, rng=0, format="csc")
+    y = np.sign(np.random.default_rng(0).standard_normal(300))
+    lam = 1e-3 * np.abs(X.T @ y).max()
+    res = refopt.lasso(X, y, lam, tol=1e-10)
+    check(X, y, lam, res)
+    assert res.active.sum() > 280 and res.nchol <= 150
+
+
+def test_many_sparse_columns_agree_with_dense_ones():
+    """Conjugate gradients over the columns, where the dense form factors Gram matrices."""
+    X = scipy.sparse.random_array((400, 900), density=0.05, rng=1, format="csc")
+    y = np.random.default_rng(1).standard_normal(400)
+    lam = 0.05 * np.abs(X.T @ y).max()
+    for options in ({}, {"l2": 0.5}, {"positive": True}, {"weights": np.arange(900) % 3.0}):
+        sparse = refopt.lasso(X, y, lam, tol=1e-13, **options)
+        dense = refopt.lasso(X.toarray(), y, lam, tol=1e-13, **options)
+        assert sparse.success and dense.success
+        assert sparse.fun == pytest.approx(dense.fun, rel=1e-11)
+        np.testing.assert_allclose(X @ sparse.x, X @ dense.x, atol=1e-5)

@@ -109,10 +109,12 @@ def _newton_direction(values, rows, starts, norms, l2, free, rest, accuracy, goa
     d, direction = np.zeros(m), np.zeros(m)
     moved, image = np.zeros(n), np.empty(n)
     first, size, steps = 0.0, 0.0, 0
+    roots = np.sqrt(norms[free])
     while True:
         before, size, worst = size, 0.0, 0.0
         for a in range(m):
-            size += rest[a] * rest[a] / norms[free[a]]
+            z = rest[a] / roots[a]
+            size += z * z
             worst = max(worst, abs(rest[a]))
         if steps == 0:
             first = size

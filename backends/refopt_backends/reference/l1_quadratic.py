@@ -8,6 +8,7 @@ matrix, or ``matrix``, the compressed columns of a sparse one.
 from refopt_backends._home import namespace_of
 
 _ROUNDS = 1000
+_NOISE = 1e-13  # sums below this part of their terms' sizes are rounding
 
 
 def transposed_product(X, r):
@@ -69,7 +70,7 @@ def _violation(xp, w, h, penalty, positive):
 
 
 def _newton(xp, G, q, penalty, w, positive):
-    """Newton steps on the nonzeros, those that would change sign set to zero as far as it descends.
+    """Newton steps on the nonzeros along bent paths, which end where F is least.
 
     Returns the point and the number of factorisations.
     """
@@ -101,16 +102,28 @@ def _step(xp, G, q, penalty, w, free, positive):
     step = xp.zeros_like(x)
     for _ in range(2):
         step = step + xp.linalg.solve(shifted, target - H @ (x + step))
-    trial = x + step
-    across = (sign != 0) & (trial * sign <= 0)
-    if not bool(xp.any(across)):
-        return trial, True
-    bent = xp.where(across, xp.zeros_like(x), trial)
-    change = bent - x
-    # F falls by slope'd - d'Hd/2 along a change d.
-    if float(change @ (target - H @ x)) > 0.5 * float(change @ (H @ change)):
-        return bent, False
-    # As far as the first zero F falls in any case.
-    ratio = xp.where(across, -x / xp.where(across, step, xp.ones_like(x)), xp.inf)
-    t = float(xp.min(ratio))
-    return xp.where(ratio <= t, xp.zeros_like(x), x + t * step), False
+    return _bent_path(xp, H, target, x, step, sign)
+
+
+def _bent_path(xp, H, target, x, step, sign):
+    """The first minimiser on x + t step, t >= 0, where coordinates stop at zero.
+
+    Returns it and whether nothing has become zero.
+    """
+    stop = xp.where(sign * step < 0, -x / xp.where(step != 0, step, xp.ones_like(x)), xp.inf)
+    t, full = 0.0, True
+    while True:
+        Hd = H @ step
+        slope, curvature = float((target - H @ x) @ step), float(step @ Hd)
+        noise = _NOISE * float(xp.abs(step) @ (xp.abs(target) + xp.abs(H @ x)))
+        if slope <= noise:
+            return x, full
+        length = slope / curvature if curvature > 0 else xp.inf
+        nearest = float(xp.min(stop))
+        if t + length < nearest:
+            return x + length * step, full
+        if nearest == xp.inf:
+            return x, full
+        x, t, full = x + (nearest - t) * step, nearest, False
+        x, step = (xp.where(stop <= t, xp.zeros_like(v), v) for v in (x, step))
+        stop = xp.where(stop <= t, xp.inf, stop)
