@@ -362,3 +362,78 @@ def test_rows_of_zeros_are_drawn_never_or_harmlessly(law):
         res = refopt.solve_vi(F, np.zeros(3), method=method, sampling=law, rng=0, tol=1e-5)
         assert res.success
         np.testing.assert_allclose(res.x, 1.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["l-svrg", "vr-eg", "vr-halpern"])
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_long_runs_with_a_step_too_long_overflow_in_silence(method, backend):
+    problem = row_sum(3000, 3, decay=1.0)
+    for fun, options in (
+        (problem.operator(), {"backend": backend}),
+        (problem.batch, {"n_components": 3000}),
+    ):
+        if backend == "numba" and options != {"backend": "numba"}:
+            continue
+        res = refopt.solve_vi(
+            fun, START, method=method, L=0.01, tol=1e-2, maxfev=60, rng=0, **options
+        )
+        assert np.isfinite(res.x).all() and "halved" in res.message
+
+
+def test_a_map_that_is_not_nonexpansive_ends_with_its_best_point():
+    res = refopt.halpern_fixed_point(lambda x: 3.0 * x, [1.0, 2.0], maxiter=10**6)
+    assert res.status == 4 and "not nonexpansive" in res.message
+    np.testing.assert_array_equal(res.x, [1.0, 2.0])
+
+
+def test_the_gap_of_a_game_with_linear_terms_is_free():
+    rng = np.random.default_rng(8)
+    A, c, r = rng.standard_normal((5, 4)), rng.standard_normal(4), rng.standard_normal(5)
+    F = BilinearGame(A, c, r)
+    x, y = rng.dirichlet(np.ones(4)), rng.dirichlet(np.ones(5))
+    u = np.concatenate([x, y])
+    gap = (A @ x + r).max() + c @ x - (A.T @ y + c).min() - r @ y
+    np.testing.assert_allclose(F.gap(u, F.full(u)), gap, atol=1e-14)
+
+
+@pytest.mark.parametrize("method", ["vr-halpern", "inexact-halpern", "l-svrg"])
+def test_a_saddle_by_components(method):
+    rng = np.random.default_rng(9)
+    shift = rng.standard_normal((50, 2))
+
+    def part(index):
+        return shift if index is None else shift[index]
+
+    seen = []
+    res = refopt.minimax(
+        lambda x, y, i: 2 * x + y - part(i).mean(0), lambda x, y, i: x - 2 * y + part(i).mean(0),
+        [1.0, 2.0], [1.0, 0.0], n_components=50, method=method, rng=0, callback=seen.append,
+        tol=1e-8,
+    )  # fmt: skip
+    mean = shift.mean(0)
+    np.testing.assert_allclose(2 * res.x + res.y, mean, atol=1e-7)
+    np.testing.assert_allclose(2 * res.y - res.x, mean, atol=1e-7)
+    assert res.success and res.method == method and {"x", "y"} <= set(seen[0])
+
+
+def test_an_operator_of_ones_own():
+    class Shifts(refopt.halpern.FiniteSumOperator):
+        """F_i(u) = u - s_i."""
+
+        def __init__(self, shifts):
+            self.shifts, self.xp = shifts, np
+            self.n, self.shape = shifts.shape[0], shifts.shape[1:]
+
+        def full(self, u):
+            return u - self.shifts.mean(axis=0)
+
+        def batch(self, u, index, weights=None):
+            weights = np.ones(index.size) if weights is None else weights
+            return weights @ (u - self.shifts[index]) / index.size
+
+    shifts = np.random.default_rng(0).standard_normal((30, 4))
+    for method in SUMS + DETERMINISTIC:
+        res = refopt.solve_vi(Shifts(shifts), np.zeros(4), method=method, rng=0, tol=1e-8)
+        assert res.success, method
+        np.testing.assert_allclose(res.x, shifts.mean(axis=0), atol=1e-7)
+    assert Shifts.full.__doc__ == refopt.halpern.FiniteSumOperator.full.__doc__

@@ -200,14 +200,15 @@ def vr_halpern(
     if problem.n == 1 or (indices.uniform and batch == problem.n):
         chance = lambda k: 1.0  # a batch of all is F itself, at twice the cost
     step = None if step is None else _validate.positive(step, "step")
-    L, _ = constants(problem, u, L, law)
-    eta = step or (_THEORY_STEP if preset == "paper" else 1.0) / L
+    if step is None:
+        L, _ = constants(problem, u, L, law)
+        step = (_THEORY_STEP if preset == "paper" else 1.0) / L
     method = functools.partial(
         anchored_page, anchor=anchor, probability=chance, batch=batch, indices=indices,
         coins=coins, restart=restart,
     )  # fmt: skip
     return solve(
-        problem, u, method, Step(eta, math.inf), L, tol=tol, rtol=rtol, maxiter=maxiter,
+        problem, u, method, Step(step, math.inf), L, tol=tol, rtol=rtol, maxiter=maxiter,
         maxfev=maxfev, time_limit=time_limit, callback=callback, disp=disp,
     )  # fmt: skip
 

@@ -140,13 +140,15 @@ class FiniteSumOperator(HoldsNamespace):
             return [(self.n, None)]
         return [(self.n, self.weights if isinstance(sampling, str) else sampling)]
 
-    def gap(self, u):
+    def gap(self, u, g):
         """Return a duality gap, None where there is none.
 
         Parameters
         ----------
         u : array, shape (d,)
             A feasible point.
+        g : array, shape (d,)
+            The value F(u).
 
         Returns
         -------

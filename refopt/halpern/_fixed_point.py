@@ -8,6 +8,7 @@ from refopt import _status, _validate
 from refopt._driver import Iterate
 from refopt._proximal_maps import norm
 from refopt.halpern._components import NotANumber, returned
+from refopt.halpern._inclusion import one_item
 from refopt.halpern._inexact import classical_anchor
 from refopt.halpern._intake import anchor_of
 from refopt.halpern._restart import Restart, restart_rule
@@ -152,11 +153,15 @@ def halpern_fixed_point(
     )
 
 
+_HUGE = 1e150
+
+
 class _Map:
     """T with a count of its calls."""
 
     def __init__(self, xp, kernels, T):
         self.xp, self.kernels, self.T, self.calls = xp, kernels, T, 0
+        self.items = one_item
 
     def __call__(self, x):
         self.calls += 1
@@ -170,6 +175,8 @@ def _iteration(T: Any, x: Any, anchor: Any, reflected: bool, restart: Restart) -
             image = T(x)
             r = norm(xp, x - image)
             yield Iterate(x, r, r, {"restart": restart.count})
+            if r > _HUGE:
+                return _status.BREAKDOWN, "T is not nonexpansive: the residual grows."
             if restart.due(r, k):
                 x0, k = x, 0
             lam = anchor(k)

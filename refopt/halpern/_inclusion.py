@@ -16,6 +16,11 @@ class Point(NamedTuple):
     nrestart: int = 0
 
 
+def one_item(x):
+    """A point as results hold it."""
+    return {"x": x}
+
+
 class Inclusion:
     """An operator with a resolvent; every evaluation passes here.
 
@@ -27,11 +32,14 @@ class Inclusion:
         Whether there is a G.
     separable : tuple or None
         The resolvent as compiled loops take it; ``()`` without G.
+    items : callable
+        From a point to the items of a result that hold it.
     """
 
     def __init__(self, xp, kernels, operator, prox, like):
         self.xp, self.kernels, self.operator = xp, kernels, operator
         self.n, self.ncomp = operator.n, 0
+        self.items = getattr(getattr(operator, "fun", None), "items", one_item)
         self.constrained = prox is not None
         self.J = _proximal_maps.resolvent(prox, xp, kernels)
         self.separable = _proximal_maps.separable(prox, xp, like) if self.constrained else ()
@@ -59,9 +67,9 @@ class Inclusion:
         """A point where F is known."""
         return Point(u, g, self.residual(u, g), nstep, nrestart)
 
-    def gap(self, u):
-        """The duality gap of a game on two simplices, None of other problems."""
-        return self.operator.gap(u) if self.has_gap else None
+    def gap(self, u, g):
+        """The duality gap of a game on two simplices where F is g, None of other problems."""
+        return self.operator.gap(u, g) if self.has_gap else None
 
     def anchored(self, anchor, u, g, lam, eta):
         """J(lam anchor + (1 - lam) u - eta g)."""

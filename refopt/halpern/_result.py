@@ -11,7 +11,7 @@ MEASURE = "residual"
 _WORDS = {False: "residual |F(u)|", True: "natural residual |u - J(u - F(u))|"}
 
 
-def run(problem, algorithm, *, tol, maxiter, callback, disp, time_limit, shape=None):
+def run(problem, algorithm, *, tol, maxiter, callback, disp, time_limit):
     """`_driver.run` with the family's measure and view."""
     if time_limit is not None:
         time_limit = _validate.positive(time_limit, "time_limit")
@@ -19,7 +19,7 @@ def run(problem, algorithm, *, tol, maxiter, callback, disp, time_limit, shape=N
     def view(iterate, nit):
         x = problem.xp.asarray(iterate.x, copy=True)
         return OptimizeResult(
-            **(shape or _plain)(x), fun=iterate.fun, residual=iterate.error, nit=nit,
+            **problem.items(x), fun=iterate.fun, residual=iterate.error, nit=nit,
             nfev=iterate.record.get("nfev", nit + 1),
         )  # fmt: skip
 
@@ -37,7 +37,7 @@ def run(problem, algorithm, *, tol, maxiter, callback, disp, time_limit, shape=N
 
 def solve(
     problem, u, method, step, L, *, tol, rtol, maxiter, maxfev, time_limit, callback, disp,
-    detail="", shape=None,
+    detail="",
 ):  # fmt: skip
     """Run a method with a safeguard and budgets, and make the result."""
     tol, rtol = _validate.nonnegative(tol, "tol"), _validate.nonnegative(rtol, "rtol")
@@ -48,16 +48,12 @@ def solve(
     guard = Guard(problem, step, maxfev)
     outcome = run(
         problem, guard.iterates(method, u), tol=tol, maxiter=maxiter, callback=callback,
-        disp=disp, time_limit=time_limit, shape=shape,
+        disp=disp, time_limit=time_limit,
     )  # fmt: skip
-    return finish(problem, outcome, guard, tol=tol, L=L, detail=detail, shape=shape)
+    return finish(problem, outcome, guard, tol=tol, L=L, detail=detail)
 
 
-def _plain(x):
-    return {"x": x}
-
-
-def finish(problem, outcome, guard, *, tol, L, detail="", shape=None):
+def finish(problem, outcome, guard, *, tol, L, detail=""):
     """The result of a run, the residual recomputed at the point that is returned.
 
     Parameters
@@ -71,8 +67,6 @@ def finish(problem, outcome, guard, *, tol, L, detail="", shape=None):
         The constant that the step came from.
     detail : str
         A sentence for the message.
-    shape : callable, optional
-        From x to the items of the result that hold it.
 
     Returns
     -------
@@ -81,14 +75,15 @@ def finish(problem, outcome, guard, *, tol, L, detail="", shape=None):
     x = problem.xp.asarray(outcome.best.x, copy=True)
     last = {key: column[-1] for key, column in outcome.history.items() if column.size}
     if outcome.status == _status.BREAKDOWN and "NaN" in outcome.detail:
-        residual = outcome.best.error
+        residual, gap = outcome.best.error, None
     else:
-        residual = problem.residual(x, problem.F(x))
+        g = problem.F(x)
+        residual, gap = problem.residual(x, g), problem.gap(x, g)
     status = settled(outcome.status, residual, tol)
     text = " ".join(t for t in (outcome.detail, guard.detail(), detail) if t)
     whole = problem.n == 1
     return OptimizeResult(
-        **(shape or _plain)(x),
+        **problem.items(x),
         fun=float(residual),
         success=status == _status.CONVERGED,
         status=status,
@@ -100,7 +95,7 @@ def finish(problem, outcome, guard, *, tol, L, detail="", shape=None):
         history=outcome.history,
         backend=problem.kernels.name,
         residual=float(residual),
-        gap=problem.gap(x),
+        gap=gap,
         ncomp=problem.ncomp,
         nstep=int(last.get("nstep") or outcome.nit),
         nrestart=int(last.get("restart", 0)),

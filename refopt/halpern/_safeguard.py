@@ -85,7 +85,7 @@ class Guard:
             "restart": nrestart,
             "step": self.step.eta,
         }
-        gap = self.problem.gap(point.u)
+        gap = self.problem.gap(point.u, point.g)
         if gap is not None:
             record["gap"] = gap
         return Iterate(point.u, point.residual, point.residual, record)

@@ -197,7 +197,7 @@ def solve_vi(
 
 def _solve(
     fun, x0, *, prox, method, cocoercive, n_components, L, step, prob, sampling, anchor,
-    restart, rng, backend, shape=None, **budget,
+    restart, rng, backend, **budget,
 ):  # fmt: skip
     if not isinstance(step, str):
         step = _validate.positive(step, "step")
@@ -223,8 +223,9 @@ def _solve(
         res.method = method
         return res
     if method in _DETERMINISTIC:
-        L, known = constants(problem, u, L, None)
-        limit = _DETERMINISTIC[method]
+        limit, known = _DETERMINISTIC[method], True
+        if isinstance(step, str):
+            L, known = constants(problem, u, L, None)
         eta = limit / L if isinstance(step, str) else step
         adaptive = step == "adaptive"
         size = Step(eta, limit, adaptive or (step == "fixed" and not known), adaptive)
@@ -236,12 +237,13 @@ def _solve(
         finite_sum(problem, f"method {method!r}")
         coins, draws = streams(rng)
         indices = index_stream(problem, law, draws, u.dtype)
-        L, _ = constants(problem, u, L, law)
+        if isinstance(step, str):
+            L, _ = constants(problem, u, L, law)
         p = 1.0 / problem.n if prob is None else probability(prob)
         eta = _stochastic_step(method, p) / L if isinstance(step, str) else step
         size = Step(eta, math.inf)
         run = functools.partial(_METHODS[method], p=p, indices=indices, coins=coins)
-    res = solve(problem, u, run, size, L, detail=detail, shape=shape, **budget)
+    res = solve(problem, u, run, size, L, detail=detail, **budget)
     res.method = method
     return res
 
@@ -361,7 +363,7 @@ def minimax(
     for gradient, name in ((grad_x, "grad_x"), (grad_y, "grad_y")):
         if not callable(gradient):
             raise TypeError(f"{name} must be callable, got {type(gradient).__name__}")
-    _validate.choice(method, "method", ("auto", *_METHODS))
+    _validate.choice(method, "method", ("auto", *_METHODS, *_ANCHORED))
     xp, x, y = _two_parts(x0, y0, backend)
     n = x.shape[0]
 
@@ -375,15 +377,18 @@ def minimax(
     def components(u, index):
         return fun(u, index)
 
+    call: Any = fun if n_components is None else components
+    call.items = lambda u: {
+        "x": xp.asarray(u[:n], copy=True), "y": xp.asarray(u[n:], copy=True)
+    }  # fmt: skip
     proxes = [(slice(0, n), prox_x), (slice(n, n + y.shape[0]), prox_y)]
     given = [(where, prox) for where, prox in proxes if prox is not None]
     return _solve(
-        fun if n_components is None else components, xp.concat([x, y]),
+        call, xp.concat([x, y]),
         prox=Product(given) if given else None, method=method, cocoercive=cocoercive,
         n_components=n_components, L=L, step=step, prob=prob, sampling=sampling, anchor=anchor,
         restart=restart, rng=rng, backend=backend, tol=tol, rtol=rtol, maxiter=maxiter,
         maxfev=maxfev, time_limit=time_limit, callback=callback, disp=disp,
-        shape=lambda u: {"x": xp.asarray(u[:n], copy=True), "y": xp.asarray(u[n:], copy=True)},
     )  # fmt: skip
 
 

@@ -2,9 +2,11 @@
 
 import math
 
+from refopt._proximal_maps import norm
 from refopt.halpern._components import Components
 
-# Steps of one run of a loop: from one move of the snapshot to the next.
+# Loops in Python end where numbers are on their way to overflow.
+_LOOK, _HUGE = 50, 1e100
 
 
 def l_svrg(problem, u, step, p, indices, coins):
@@ -61,6 +63,8 @@ def component_steps(problem, w, g, u, eta, mix, index, factors, mu=0.0):
             operator.fun, mu, w, g, u, eta, mix, problem.separable, index, factors
         )
     for t in range(index.shape[0]):
+        if t % _LOOK == 0 and not norm(problem.xp, u) < _HUGE:
+            break
         change = problem.difference(u, w, *_one(index, factors, t)) + mu * (u - w)
         u = problem.J(mix * u + (1.0 - mix) * w - eta * (g + change), eta)
     return u
@@ -85,6 +89,8 @@ def extragradient_steps(problem, w, g, u, eta, mix, index, factors):
             operator.form, operator.mu, w, g, u, eta, mix, problem.separable, index, factors
         )
     for t in range(index.shape[0]):
+        if t % _LOOK == 0 and not norm(problem.xp, u) < _HUGE:
+            break
         a = mix * u + (1.0 - mix) * w
         h = problem.J(a - eta * g, eta)
         u = problem.J(a - eta * (g + problem.difference(h, w, *_one(index, factors, t))), eta)

@@ -451,10 +451,10 @@ class BilinearGame(FiniteSumOperator):
         sizes = np.maximum(self.row_sizes, self.column_sizes)
         return float((sizes[sizes > 0] / np.asarray(sampling)[sizes > 0]).max()) ** 0.5
 
-    def gap(self, u):
-        xp, x, y = self.xp, u[: self.split], u[self.split :]
-        worst = float(xp.max(self.A @ x + self.r)) + float(xp.sum(self.c * x))
-        return worst - float(xp.min(self.At @ y + self.c)) - float(xp.sum(self.r * y))
+    def gap(self, u, g):
+        xp, n = self.xp, self.split
+        worst = float(xp.max(-g[n:])) + float(xp.sum(self.c * u[:n]))
+        return worst - float(xp.min(g[:n])) - float(xp.sum(self.r * u[n:]))
 
 
 class LogisticSaddle(FiniteSumOperator):

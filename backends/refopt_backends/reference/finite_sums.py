@@ -15,6 +15,8 @@ clip(soft(v, step * weights), lower, upper). Factors of indices are None for one
 
 from refopt_backends._home import namespace_of
 
+_LOOK, _HUGE = 50, 1e100  # loops end where numbers are on their way to overflow
+
 
 def anchored_prox_step(anchor, u, g, lam, eta, prox):
     """J(lam anchor + (1 - lam) u - eta g) with the resolvent J of `prox`."""
@@ -60,6 +62,8 @@ def component_mean(fun, u, index, factors):
 def svrg_rows_steps(form, mu, w, g, u, eta, mix, prox, index, factors):
     """u <- J(mix u + (1 - mix) w - eta (g + F_i(u) - F_i(w))) for each index i in turn."""
     for k in range(index.shape[0]):
+        if k % _LOOK == 0 and not _moderate(u):
+            break
         z = u - w
         step = g + batch_rows_diff(form, z, *_one(index, factors, k)) + mu * z
         u = _prox(w + mix * z - eta * step, eta, prox)
@@ -69,6 +73,8 @@ def svrg_rows_steps(form, mu, w, g, u, eta, mix, prox, index, factors):
 def vr_eg_rows_steps(form, mu, w, g, u, eta, mix, prox, index, factors):
     """The same with the component at h = J(mix u + (1 - mix) w - eta g) instead of at u."""
     for k in range(index.shape[0]):
+        if k % _LOOK == 0 and not _moderate(u):
+            break
         start = w + mix * (u - w)
         z = _prox(start - eta * g, eta, prox) - w
         step = g + batch_rows_diff(form, z, *_one(index, factors, k)) + mu * z
@@ -81,6 +87,8 @@ def svrg_component_steps(fun, mu, w, g, u, eta, mix, prox, index, factors):
     xp = namespace_of(u)
     here, there = xp.zeros_like(u), xp.zeros_like(u)
     for k in range(index.shape[0]):
+        if k % _LOOK == 0 and not _moderate(u):
+            break
         z = u - w
         fun(u, int(index[k]), here)
         fun(w, int(index[k]), there)
@@ -95,11 +103,18 @@ def page_rows_steps(form, mu, u, previous, g, anchor, lams, eta, prox, index, fa
     g <- g + mean(F_i(u) - F_i(previous)); previous <- u; u <- the anchored step.
     """
     for k in range(index.shape[0]):
+        if k % _LOOK == 0 and not _moderate(u):
+            break
         z = u - previous
         batch = None if factors is None else factors[k, :]
         g = g + batch_rows_diff(form, z, index[k, :], batch) + mu * z
         previous, u = u, anchored_prox_step(anchor, u, g, float(lams[k]), eta, prox)
     return u, previous, g
+
+
+def _moderate(u):
+    xp = namespace_of(u)
+    return u.shape[0] == 0 or bool(xp.max(xp.abs(u)) < _HUGE)
 
 
 def _one(index, factors, k):
