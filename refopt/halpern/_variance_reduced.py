@@ -5,8 +5,7 @@ import math
 from refopt._proximal_maps import norm
 from refopt.halpern._components import Components
 
-# Loops in Python end where numbers are on their way to overflow.
-_LOOK, _HUGE = 50, 1e100
+_LOOK = 10  # steps after which loops look whether numbers are on their way to overflow
 
 
 def l_svrg(problem, u, step, p, indices, coins):
@@ -63,7 +62,7 @@ def component_steps(problem, w, g, u, eta, mix, index, factors, mu=0.0):
             operator.fun, mu, w, g, u, eta, mix, problem.separable, index, factors
         )
     for t in range(index.shape[0]):
-        if t % _LOOK == 0 and not norm(problem.xp, u) < _HUGE:
+        if t % _LOOK == 0 and not _moderate(problem.xp, u):
             break
         change = problem.difference(u, w, *_one(index, factors, t)) + mu * (u - w)
         u = problem.J(mix * u + (1.0 - mix) * w - eta * (g + change), eta)
@@ -89,7 +88,7 @@ def extragradient_steps(problem, w, g, u, eta, mix, index, factors):
             operator.form, operator.mu, w, g, u, eta, mix, problem.separable, index, factors
         )
     for t in range(index.shape[0]):
-        if t % _LOOK == 0 and not norm(problem.xp, u) < _HUGE:
+        if t % _LOOK == 0 and not _moderate(problem.xp, u):
             break
         a = mix * u + (1.0 - mix) * w
         h = problem.J(a - eta * g, eta)
@@ -101,6 +100,10 @@ def snapshot_step(n):
     """sqrt(p (1 - p)) with p = 1/n, the scale of the snapshot methods' steps."""
     p = 1.0 / n
     return math.sqrt(p * (1.0 - p)) if n > 1 else 0.5
+
+
+def _moderate(xp, u):
+    return norm(xp, u) < float(xp.finfo(u.dtype).max) ** 0.5
 
 
 def _one(index, factors, t):

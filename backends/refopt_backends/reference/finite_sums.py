@@ -15,7 +15,7 @@ clip(soft(v, step * weights), lower, upper). Factors of indices are None for one
 
 from refopt_backends._home import namespace_of
 
-_LOOK, _HUGE = 50, 1e100  # loops end where numbers are on their way to overflow
+_LOOK = 10  # steps after which loops look whether numbers are on their way to overflow
 
 
 def anchored_prox_step(anchor, u, g, lam, eta, prox):
@@ -114,7 +114,7 @@ def page_rows_steps(form, mu, u, previous, g, anchor, lams, eta, prox, index, fa
 
 def _moderate(u):
     xp = namespace_of(u)
-    return u.shape[0] == 0 or bool(xp.max(xp.abs(u)) < _HUGE)
+    return u.shape[0] == 0 or float(xp.max(xp.abs(u))) < float(xp.finfo(u.dtype).max) ** 0.5
 
 
 def _one(index, factors, k):
