@@ -5,6 +5,7 @@ import pytest
 
 import refopt
 from refopt.halpern import AffineVI, BilinearGame, LogisticSaddle, QuadraticMinimax, RowLinear
+from refopt.halpern._sampling import Indices
 from refopt.problems import row_sum
 from refopt.proximal import Product, project_box, project_nonneg, project_simplex, prox_l1
 
@@ -437,3 +438,27 @@ def test_an_operator_of_ones_own():
         assert res.success, method
         np.testing.assert_allclose(res.x, shifts.mean(axis=0), atol=1e-7)
     assert Shifts.full.__doc__ == refopt.halpern.FiniteSumOperator.full.__doc__
+
+
+# Draws
+
+
+def test_draws_by_probabilities_are_those_of_the_cumulative_sum():
+    rng = np.random.default_rng(10)
+    for n in (1, 2, 50, 3000):
+        q = rng.random(n) ** 8 * (np.arange(n) % 3 != 1)
+        q /= q.sum()
+        draws, numbers = (np.random.default_rng(1) for _ in range(2))
+        index, factors = Indices(draws, [(n, q)], np, np.float64).draw(400, 5)
+        expected = np.searchsorted(np.cumsum(q), numbers.random(2000), "right").reshape(400, 5)
+        np.testing.assert_array_equal(index, np.minimum(expected, np.flatnonzero(q)[-1]))
+        np.testing.assert_allclose(factors, 1 / (n * q[index]), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("n", "b"), [(1, 1), (5, 5), (100, 10), (100, 60), (7, 3)])
+def test_uniform_batches_have_no_component_twice(n, b):
+    index, factors = Indices(np.random.default_rng(2), [(n, None)], np, np.float64).draw(3000, b)
+    assert factors is None and index.shape == (3000, b)
+    assert all(np.unique(row).size == b for row in index)
+    expected = 3000 * b / n
+    assert np.all(abs(np.bincount(index.ravel(), minlength=n) - expected) < 6 * expected**0.5 + 1)

@@ -9,8 +9,8 @@ import pytest
 import refopt
 from refopt.halpern import AffineVI, BilinearGame, RowLinear
 from refopt.halpern._page import paper_anchor, paper_probability
-from refopt.problems import ouyang_xu, row_sum
-from refopt.proximal import project_box, project_simplex
+from refopt.problems import ouyang_xu, policeman_burglar, row_sum
+from refopt.proximal import Product, project_box, project_simplex
 
 
 def _rotation(angle):
@@ -222,6 +222,25 @@ def test_the_residual_of_anchored_extragradient_falls_as_1_over_k(eta):
     )
     for k in (10, 100, 1000):
         assert k * res.history["residual"][k] < 10
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"), [(500, 7.2e-2), pytest.param(2000, 2.2e-2, marks=pytest.mark.slow)]
+)
+def test_the_order_of_the_papers_first_experiment(epochs, expected):
+    n = 500
+    A = policeman_burglar(n, seed=1)
+    prox = Product([(slice(0, n), project_simplex), (slice(n, 2 * n), project_simplex)])
+    size, spread = np.linalg.norm(A, 2), np.linalg.norm(A)
+    np.testing.assert_allclose([size, spread], [492.33, 493.07], rtol=1e-4)
+    start = np.full(2 * n, 1 / n)
+    shared = {"prox": prox, "tol": 0.0, "restart": None, "rng": 0, "sampling": "uniform"}
+    game = BilinearGame(A)
+    eag = refopt.solve_vi(game, start, method="eag", step=5 / size, maxfev=epochs + 10, **shared)
+    page = refopt.vr_halpern(game, start, step=5 / spread, maxfev=epochs + 10, **shared)
+    np.testing.assert_allclose(eag.history["residual"][0], 0.2141, rtol=1e-3)
+    np.testing.assert_allclose(at(eag, epochs), expected, rtol=0.1)
+    assert at(page, epochs) < 0.75 * at(eag, epochs)
 
 
 def second_experiment(epochs, *methods):

@@ -1,9 +1,10 @@
 """Compare the methods of `refopt.solve_vi` on sums of operators, and their compiled steps.
 
-    python asv_benchmarks/peers/finite_sums.py [--tables components steps experiment] [--quick]
+    python asv_benchmarks/peers/finite_sums.py [--tables ...] [--quick]
 
 One process, one thread, compilation excluded. "components": evaluations of components
-until a residual, methods for sums beside deterministic ones. "steps": nanoseconds of a
+until a residual, methods for sums beside deterministic ones. "ridge": seconds of the
+same kind of method in scikit-learn. "steps": nanoseconds of a
 compiled step beside the time to fetch its data and beside a Python callable.
 "experiment": the paper's quadratic program at its authors' steps.
 """
@@ -12,12 +13,15 @@ import one_thread  # noqa: F401  # isort: skip  (before NumPy)
 
 import argparse
 import time
+import warnings
 
 import numba
 import numpy as np
-from harness import environment, markdown
+from harness import environment, interleaved, markdown
+from sklearn.linear_model import Ridge
 
 import refopt
+from refopt.halpern import RowLinear
 from refopt.problems import ouyang_xu, row_sum
 from refopt_backends import resolve
 
@@ -29,13 +33,15 @@ MARKS = (1e-2, 1e-3, 1e-4)
 def main():
     """Print the tables that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    tables = ("components", "steps", "experiment")
+    tables = ("components", "ridge", "steps", "experiment")
     parser.add_argument("--tables", nargs="+", choices=tables, default=tables)
     parser.add_argument("--quick", action="store_true", help="smaller instances")
     options = parser.parse_args()
-    print(environment("refopt", "numpy", "scipy", "numba"), end="\n\n")
+    print(environment("refopt", "numpy", "scipy", "numba", "scikit-learn"), end="\n\n")
     if "components" in options.tables:
         components(options.quick)
+    if "ridge" in options.tables:
+        ridge(options.quick)
     if "steps" in options.tables:
         steps(options.quick)
     if "experiment" in options.tables:
@@ -90,6 +96,53 @@ def _epochs(res, mark):
     """Component evaluations over n until the residual is below a mark, None if it never is."""
     below = np.flatnonzero(res.history["residual"] <= mark)
     return float(res.history["nfev"][below[0]]) if below.size else None
+
+
+def ridge(quick):
+    """Print seconds of ridge regression to a residual relative to that of zero."""
+    warnings.simplefilter("ignore")  # of scikit-learn where its own tolerance is not met
+    sizes = ((2_000, 20, 0, 1e-3),) if quick else (
+        (10_000, 50, 0, 1e-3), (10_000, 50, 1, 1e-4), (50_000, 20, 1, 1e-4), (200_000, 20, 0, 1e-4),
+    )  # fmt: skip
+    rows = []
+    for n, d, decay, mu in sizes:
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((n, d)) * (np.arange(d) + 1.0) ** -decay
+        y = X @ rng.standard_normal(d) + 0.1 * rng.standard_normal(n)
+        operator = RowLinear(X, p=y, mu=mu)
+        norm = np.linalg.norm(X.T @ y) / n
+        for tol in (1e-3, 1e-6):
+            calls = _ridge_calls(operator, X, y, mu, tol, norm)
+            runs = interleaved(calls, repeats=3)
+            ours, *peers = (runs[name].seconds for name in ("l-svrg", "sag", "saga"))
+            rows.append([
+                f"{n} x {d}, decay {decay}", f"{tol:g}", f"{1e3 * ours:.1f}",
+                *(f"{1e3 * s:.1f}" for s in peers), f"{min(peers) / ours:.1f}",
+            ])  # fmt: skip
+    header = ["rows", "residual", "refopt l-svrg, ms", "sag, ms", "saga, ms", "best peer / refopt"]
+    print("Ridge regression\n")
+    print(markdown(header, rows), end="\n\n")
+
+
+def _ridge_calls(operator, X, y, mu, tol, norm):
+    n, d = X.shape
+
+    def error(w):
+        return np.linalg.norm(X.T @ (X @ w - y) / n + mu * w) / norm
+
+    def ours():
+        return refopt.solve_vi(operator, np.zeros(d), method="l-svrg", tol=tol * norm, rng=0).x
+
+    assert error(ours()) <= tol
+    calls = {"l-svrg": ours}
+    for solver in ("sag", "saga"):
+        for its in 10.0 ** -np.arange(1, 12):  # the largest tolerance of its own that suffices
+            model = Ridge(n * mu, solver=solver, fit_intercept=False, tol=its, random_state=0)
+            model.max_iter = 5000
+            if error(model.fit(X, y).coef_) <= tol:
+                break
+        calls[solver] = lambda model=model: model.fit(X, y)
+    return calls
 
 
 @numba.njit(fastmath=True)

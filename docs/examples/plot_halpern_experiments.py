@@ -13,21 +13,18 @@ import numpy as np
 
 import refopt
 from refopt.halpern import BilinearGame
-from refopt.problems import ouyang_xu
+from refopt.problems import ouyang_xu, policeman_burglar
 from refopt.proximal import Product, project_simplex
 
 # %%
 # Policeman and burglar
 # ---------------------
-# The burglar chooses one of 100 houses with riches :math:`w_j`, the policeman stands at house i and
-# catches him with probability :math:`e^{-0.8|i-j|}`. The burglar's expected spoils are
-# :math:`y^\top Ax`, which x wants small and y large, each in its simplex. Steps are those of the
-# authors' scripts: five times as long as any theorem allows.
+# A burglar robs one of 100 houses and a policeman guards one; near it the burglar is caught.
+# Payments :math:`y^\top Ax` are what x wants small and y large, each in its simplex. Steps are
+# those of the authors' scripts: five times as long as any theorem allows.
 
 n = 100
-riches = abs(np.random.RandomState(1).randn(n))
-A = riches * (1 - np.exp(-0.8 * abs(np.subtract.outer(np.arange(n), np.arange(n)))))
-
+A = policeman_burglar(n)
 game = BilinearGame(A)
 prox = Product([(slice(0, n), project_simplex), (slice(n, 2 * n), project_simplex)])
 start = np.full(2 * n, 1 / n)

@@ -34,7 +34,7 @@ class Indices:
     def __init__(self, generator, laws, xp, dtype):
         self.generator, self.xp, self.dtype = generator, xp, dtype
         self.sizes = [size for size, _ in laws]
-        self.laws = [None if q is None else _cumulative(q) for _, q in laws]
+        self.laws = [None if q is None else _Law(q) for _, q in laws]
         self.uniform = all(law is None for law in self.laws)
 
     def draw(self, count, batch=1):
@@ -45,20 +45,37 @@ class Indices:
                 columns.append(_without_replacement(self.generator, size, count, batch))
                 factors.append(np.ones((count, batch)))
             else:
-                q, edges, last = law
-                index = np.searchsorted(edges, self.generator.random((count, batch)), "right")
-                index = np.minimum(index, last)  # rounding of the last edge
+                index = law(self.generator.random(count * batch)).reshape(count, batch)
                 columns.append(index)
-                factors.append(1.0 / (size * q[index]))
+                factors.append(law.factors[index])
         index, factor = (np.stack(c, -1) if len(c) > 1 else c[0] for c in (columns, factors))
         index = self.xp.asarray(index.astype(np.int64))
         return index, None if self.uniform else self.xp.asarray(factor.astype(self.dtype))
 
 
-def _cumulative(q):
-    q = np.asarray(q, dtype=float)
-    q = q / q.sum()
-    return q, np.cumsum(q), int(np.flatnonzero(q)[-1])
+class _Law:
+    """Indices with given probabilities from uniform numbers.
+
+    The first edge of the cumulative sum above a number is sought from a table of
+    starts, a step or two away: a few times as fast as by bisection.
+    """
+
+    def __init__(self, q):
+        q = np.asarray(q, dtype=float)
+        q = q / q.sum()
+        drawn = np.flatnonzero(q)
+        self.edges = np.cumsum(q)
+        self.edges[drawn[-1] :] = 2.0  # rounding of the last edge
+        self.starts = np.searchsorted(self.edges, np.arange(q.size) / q.size, "right")
+        self.factors = np.divide(1.0 / q.size, q, out=np.zeros_like(q), where=q > 0)
+
+    def __call__(self, numbers):
+        index = self.starts[(numbers * self.starts.size).astype(np.int64)]
+        late = np.flatnonzero(self.edges[index] <= numbers)
+        while late.size:
+            index[late] += 1
+            late = late[self.edges[index[late]] <= numbers[late]]
+        return index
 
 
 def _without_replacement(generator, size, count, batch):
