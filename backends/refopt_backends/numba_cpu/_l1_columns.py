@@ -72,7 +72,7 @@ def _sweeps_and_steps(values, rows, starts, chosen, norms, l2, penalty, w, r, po
             values, rows, starts, norms, l2, penalty, w, r, positive, accuracy, 0.5 * goal, most
         )
         spent += steps
-        if not reached and zeros < max(1, k // 50):
+        if not reached and zeros == 0:
             return False
         accuracy = _ROUGH
         if zeros == 0:  # the same nonzeros once more: now to the end, if that pays
