@@ -22,9 +22,10 @@ _POLISH_BELOW = 3e-2  # gap, relative to the entries, from which supports are wo
 _CORRECTORS = 3  # for one factorisation; each costs two products and a back substitution
 _CORRECT_BELOW = 0.9  # steps longer than this need no further corrector
 _BAND = 0.1, 10.0  # products of complementary variables, relative to their target
-_STEPS_PER_ROW, _FEWEST_STEPS, _MOST_STEPS = 25, 30, 200  # of regret matching, at the start
+_FEW_STEPS, _ROWS_PER_STEP, _MOST_STEPS = 30, 25, 200  # of regret matching, at the start
 _MU, _ROOM = 0.3, (0.5, 0.3)  # of the start, relative to the gap found there
-_PATIENCE = 6  # iterations without a smaller gap before the method gives up
+_LIFTS = 0.0, 1e-14, 1e-12, 1e-10, 1e-8  # of the diagonal, relative, until it has a factor
+_PROGRESS, _PATIENCE = 0.8, 6  # a smaller gap, and how long to wait for it
 
 
 class _Point(NamedTuple):
@@ -74,7 +75,7 @@ def interior_point(
                     pair, (most, lowest) = exact, bounds
                     gap = most - lowest
         yield Iterate(x=pair, fun=middle(most, lowest), error=gap)
-        least, since = (gap, 0) if gap < least else (least, since + 1)
+        least, since = (gap, 0) if gap < _PROGRESS * least else (least, since + 1)
         direction = None if since >= _PATIENCE else _direction(game, point)
         if direction is None:
             return _status.STALLED, ""
@@ -98,9 +99,9 @@ def _start(game, x, y):
     spare several. Weights are lifted to mu/z_j and mu/s_i, a fraction of the gap.
     """
     xp, (m, n) = game.xp, game.size
-    steps = min(max(m // _STEPS_PER_ROW, _FEWEST_STEPS), _MOST_STEPS)
+    steps = min(max(m // _ROWS_PER_STEP, min(m // 2, _FEW_STEPS)), _MOST_STEPS)
     flat = game.uniform()
-    better = next(regret_matching(game, flat[0], flat[1], steps))
+    better = next(regret_matching(game, flat[0], flat[1], max(steps, 1)))
     most, least = game.bounds(x, y)
     gap = most - least
     if better.error < gap:
@@ -159,22 +160,26 @@ def _newton_system(game, point):
     xp, kernels = game.xp, game.kernels
     x, y, _, _, s, z = point
     D = x / z
-    gram = game.weighted_gram(D)
-    diagonal = xp.arange(game.size[0])
-    gram[diagonal, diagonal] += s / y
-    game.effort.factorisations += 1
-    factor = kernels.spd_factor(gram)
+    factor, lift = _factor(game, game.weighted_gram(D), s / y)
     if factor is None:
         return None
+
+    def inverse(rhs):
+        w = kernels.spd_apply(factor, rhs)
+        if lift:  # one step of refinement
+            missing = rhs - (s / y) * w - game.times(D * game.transposed_times(w))
+            w = w + kernels.spd_apply(factor, missing)
+        return w
+
     a, total, ones = game.times(D), float(xp.sum(D)), xp.ones_like(y)
-    by_value, by_bound = kernels.spd_apply(factor, a), kernels.spd_apply(factor, ones)
+    by_value, by_bound = inverse(a), inverse(ones)
     k11, k12 = float(a @ by_value) - total, -float(a @ by_bound)
     k21, k22 = float(xp.sum(by_value)), -float(xp.sum(by_bound))
     determinant = k11 * k22 - k12 * k21
 
     def solve(rx, ry):
         q = rx / z
-        w = kernels.spd_apply(factor, ry / y + game.times(q))
+        w = inverse(ry / y + game.times(q))
         b1, b2 = float(xp.sum(q)) - float(a @ w), -float(xp.sum(w))
         dv = (b1 * k22 - k12 * b2) / determinant
         dt = (k11 * b2 - k21 * b1) / determinant
@@ -184,6 +189,20 @@ def _newton_system(game, point):
         return _Point(dx, dy, dt, dv, dt - game.times(dx), dz)
 
     return solve if determinant != 0 else None
+
+
+def _factor(game, gram, diagonal):
+    """The Cholesky factor of gram + diag(diagonal), whose diagonal may have to be lifted."""
+    xp, places = game.xp, game.xp.arange(game.size[0])
+    gram[places, places] += diagonal
+    whole = gram[places, places]
+    for lift in _LIFTS:
+        gram[places, places] = whole * (1.0 + lift)
+        game.effort.factorisations += 1
+        factor = game.kernels.spd_factor(gram)
+        if factor is not None:
+            return factor, lift
+    return None, 0.0
 
 
 def _into_band(xp, product, target):
