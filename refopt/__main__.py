@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import refopt
-from refopt._demos import sparse_regression, transport
+from refopt._demos import halpern, sparse_regression, transport
 from refopt._demos.row import TOL, Row, arrays, pictures
 
 DEMOS: tuple[Callable[..., Row], ...] = (
@@ -23,6 +23,7 @@ DEMOS: tuple[Callable[..., Row], ...] = (
     transport.assignment,
     sparse_regression.digit_from_digits,
     sparse_regression.malignant,
+    halpern.game,
 )
 
 
@@ -112,9 +113,10 @@ def main(argv=None, demos=DEMOS):
 _DESCRIPTION = "Solve real problems, certify the solutions, compare with another method."
 _MEANING = (
     "error: recomputed from the returned solution: of the marginals, or of the optimality\n"
-    f"conditions relative to the penalty; at most {TOL:g};\n"
+    f"conditions relative to the penalty, or of strategies; at most {TOL:g};\n"
     f"gap: from a feasible point to a dual value: of transport at most {transport.GAP:g} of the "
-    f"largest\ncost, else {sparse_regression.GAP:g} of the objective at zero;\n"
+    f"largest\ncost, else {sparse_regression.GAP:g} of the objective at zero or a game's largest "
+    "entry;\n"
     "time: the better of two calls, without compilation."
 )
 

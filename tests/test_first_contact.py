@@ -15,7 +15,7 @@ import refopt
 import refopt_backends
 from refopt import __main__ as command
 from refopt import plot, problems
-from refopt._demos import sparse_regression, transport
+from refopt._demos import halpern, sparse_regression, transport
 
 SMALL = (
     partial(transport.point_cloud, n=120),
@@ -98,6 +98,19 @@ def test_the_certificates_of_the_demos_are_bounds():
     # (the Lasso of an orthonormal design is known: soft thresholding)
     w = np.sign(y) * 0.25
     assert max(sparse_regression.lasso_certificate(np.eye(20), y, 0.75, w)) <= 1e-15
+
+
+def test_a_wrong_strategy_is_not_certified(monkeypatch):
+    solve = refopt.matrix_game
+
+    def careless(*args, **options):
+        result = solve(*args, **options)
+        result.x = 0.999 * result.x + 0.001 / result.x.size
+        return result
+
+    assert halpern.game("numpy", 30, 40).holds
+    monkeypatch.setattr(refopt, "matrix_game", careless)
+    assert not halpern.game("numpy", 30, 40).holds
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from refopt._namespace import HoldsNamespace
 
 
@@ -122,7 +124,7 @@ class Game(HoldsNamespace):
         """The spectral norm, of B if centred, by power iterations and a margin of 1 %."""
         xp = self.xp
         off = _without_mean if self.centred else lambda v: v
-        v = off(xp.cos(xp.arange(1.0, self.size[1] + 1.0)))
+        v = off(xp.asarray(np.random.default_rng(0).standard_normal(self.size[1])))
         longest = length = _length(v)
         for _ in range(iterations):
             if length == 0.0:

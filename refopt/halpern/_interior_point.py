@@ -193,7 +193,7 @@ def _newton_system(game, point):
 
 def _factor(game, gram, diagonal):
     """The Cholesky factor of gram + diag(diagonal), whose diagonal may have to be lifted."""
-    xp, places = game.xp, game.xp.arange(game.size[0])
+    places = game.xp.arange(game.size[0])
     gram[places, places] += diagonal
     whole = gram[places, places]
     for lift in _LIFTS:
