@@ -314,7 +314,8 @@ VARIANTS = {
 @pytest.mark.parametrize("name", WITH_ARRAYS)
 def test_the_form_of_the_arrays_does_not_matter(name, variant):
     arrays = {key: VARIANTS[variant](x) for key, x in TABLE[name].arrays.items()}
-    tolerance = 1e-6 if variant == "float32" else 1e-8
+    # single precision is solved to a gap of 1e-6, which leaves more room to x
+    tolerance = 1e-4 if variant == "float32" else 1e-8
     assert_same(name, TABLE[name].call(**arrays), call(name), tolerance)
 
 
