@@ -87,7 +87,22 @@ def test_the_gap_is_that_of_the_point_returned():
         assert np.all(res.history["gap"] >= -1e-12) and res.gap < 0.1, method
 
 
-@pytest.mark.parametrize("method", ["eag", "vr-halpern", "inexact-halpern"])
+def test_the_anchor_costs_nothing_where_it_is_not_needed():
+    plain, anchored = (refopt.solve_vi(OPERATOR, START, method=m, tol=1e-6) for m in ("eg", "eag"))
+    assert anchored.success and anchored.nfev <= 1.05 * plain.nfev
+    B = np.random.default_rng(11).standard_normal((15, 15))
+
+    def bilinear(u):
+        return np.concatenate([B.T @ u[15:], 1.0 - B @ u[:15]])
+
+    options = {"tol": 1e-5, "maxfev": 20_000, "L": np.linalg.norm(B, 2)}
+    plain, anchored = (
+        refopt.solve_vi(bilinear, np.zeros(30), method=m, **options) for m in ("eg", "eag")
+    )
+    assert anchored.success and anchored.nrestart >= 2 and not plain.success
+
+
+@pytest.mark.parametrize("method", ["vr-halpern", "inexact-halpern"])
 def test_restarts_lose_nothing(method):
     res = refopt.solve_vi(OPERATOR, START, method=method, rng=0, tol=1e-6)
     assert res.success and res.nrestart == res.history["restart"][-1] >= 2

@@ -165,7 +165,7 @@ class Whole(FiniteSumOperator):
         self.fun, self.xp, self.n, self.shape = fun, xp, 1, tuple(like.shape)
 
     def full(self, u):
-        return returned(self.xp, self.fun(u), u)
+        return returned(self.xp, self.fun(self.xp.asarray(u, copy=True)), u)
 
     def batch(self, u, index, weights=None):
         return self.full(u)
@@ -178,11 +178,11 @@ class Batches(FiniteSumOperator):
         self.fun, self.xp, self.n, self.shape = fun, xp, n, tuple(like.shape)
 
     def full(self, u):
-        return returned(self.xp, self.fun(u, None), u)
+        return returned(self.xp, self.fun(self.xp.asarray(u, copy=True), None), u)
 
     def batch(self, u, index, weights=None):
         if weights is None:
-            return returned(self.xp, self.fun(u, index), u)
+            return returned(self.xp, self.fun(self.xp.asarray(u, copy=True), index), u)
         total = 0.0
         for k in range(index.shape[0]):
             total = total + weights[k] * returned(self.xp, self.fun(u, index[k : k + 1]), u)

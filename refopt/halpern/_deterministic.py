@@ -6,6 +6,8 @@ a step that does not suit the displacement is taken again with a smaller eta.
 
 from refopt.halpern._restart import Restart
 
+_PLAIN = 0.999  # what a step without an anchor must multiply the residual with to be repeated
+
 
 def forward(problem, u, step):
     """u <- J(u - eta F(u)), for cocoercive F; eta < 2/L."""
@@ -36,7 +38,7 @@ def extragradient(problem, u, step):
 def anchored_extragradient(problem, u, step, anchor, restart):
     """a = lam u0 + (1 - lam) u, h = J(a - eta F(u)), u <- J(a - eta F(h)); eta < 1/L."""
     F, J = problem.F, problem.J
-    restart = Restart(restart)
+    restart = Restart(restart, plain=_PLAIN)
     u0, k, nstep = u, 0, 0
     while True:
         g = F(u)

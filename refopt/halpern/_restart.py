@@ -15,12 +15,14 @@ class Restart:
 
     With the residual r, that of the last restart r0, k steps since and K in all, the
     adaptive rule restarts if r <= 0.2 r0, if r <= 0.8 r0 and r grows again, or if
-    k >= share K + least.
+    k >= share K + least. Where the first step after a restart is the method's own,
+    because the anchor is the point itself, such steps go on while r <= plain r0.
     """
 
     rule: Any
     share: float = 0.36
     least: int = 10
+    plain: float = 0.0
     count: int = 0
     before: int = 0
     origin: float = math.inf
@@ -33,6 +35,10 @@ class Restart:
         if k == 0:
             self.origin = self.previous = r
             return False
+        if self.rule == "adaptive" and k == 1 and r <= self.plain * self.origin:
+            self.before += 1
+            self.origin = self.previous = r
+            return True
         if self.rule == "adaptive":
             grows, self.previous = r > self.previous, r
             now = (
