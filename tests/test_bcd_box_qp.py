@@ -181,6 +181,9 @@ def test_starts_limits_and_no_variables():
     assert refopt.box_qp(Q, c, (-0.1, 0.2), x0=np.full(40, 9.0)).success
     start = refopt.box_qp(Q, c, (0.1, 0.2), maxiter=0)
     assert start.status == 1 and (start.x == 0.1).all()
+    for nothing in (np.zeros((0, 0)), scipy.sparse.csc_matrix((0, 0))):
+        res = refopt.box_qp(nothing, [], (0.0, 1.0))
+        assert res.success and res.x.shape == (0,) and res.fun == 0
 
 
 @pytest.mark.parametrize(

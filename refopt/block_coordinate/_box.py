@@ -128,7 +128,7 @@ def box_qp(
     numeric = {"c": _validate.as_array(c, "c")}
     numeric["x0"] = None if x0 is None else _validate.as_array(x0, "x0")
     xp, kernels, design = take_in(
-        Q, numeric["c"], numeric["x0"], backend=backend, names=("Q", "c", "x0")
+        Q, numeric["c"], numeric["x0"], backend=backend, names=("Q", "c", "x0"), least_rows=0
     )
     p = design.shape[1]
     if design.shape[0] != p:

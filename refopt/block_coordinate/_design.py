@@ -15,6 +15,7 @@ def take_in(
     small: bool = False,
     names: tuple[str, ...],
     any_order: bool = False,
+    least_rows: int = 1,
 ) -> tuple[Any, KernelTable, "Design"]:
     """Resolve the backend and take in the data matrix.
 
@@ -32,6 +33,8 @@ def take_in(
         What X and the others are called in messages.
     any_order : bool
         Leave a dense X in C order as it is, for solvers that never visit its columns.
+    least_rows : int
+        0 where a matrix without rows is a problem.
 
     Returns
     -------
@@ -50,10 +53,10 @@ def take_in(
             raise ValueError(f"{name} must be 2-dimensional, got shape {tuple(X.shape)}")
         matrix = X.tocsc()
         xp, kernels = resolve(matrix.data, *others, backend=backend, small=small, names=names)
-        return xp, kernels, _with_rows(_sparse(xp, X, matrix, name), name)
+        return xp, kernels, _with_rows(_sparse(xp, X, matrix, name), name, least_rows)
     X = _validate.as_array(X, name)
     xp, kernels = resolve(X, *others, backend=backend, small=small, names=names)
-    return xp, kernels, _with_rows(_dense(xp, X, name, any_order), name)
+    return xp, kernels, _with_rows(_dense(xp, X, name, any_order), name, least_rows)
 
 
 def is_sparse(X: Any) -> bool:
@@ -61,8 +64,8 @@ def is_sparse(X: Any) -> bool:
     return hasattr(X, "tocsc") and hasattr(X, "nnz")
 
 
-def _with_rows(design, name):
-    if design.shape[0] == 0:
+def _with_rows(design, name, least_rows):
+    if design.shape[0] < least_rows:
         raise ValueError(f"{name} must have at least one row, got shape {design.shape}")
     return design
 
