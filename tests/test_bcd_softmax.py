@@ -337,3 +337,19 @@ def test_bad_input_is_named(change, error, text):
     arguments = {"X": X, "labels": c, "l2": 1.0} | change
     with pytest.raises(error, match=text):
         softmax(**arguments)
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("twins", [False, True])  # equal rows: no Cholesky factor
+def test_far_more_columns_than_rows(intercept, twins):
+    X, c = data(30, 200, 3)
+    if twins:
+        X, c = np.vstack([X, X[:5]]), np.append(c, c[:5])
+    seen = []
+    res = softmax(X, c, 1.0, fit_intercept=intercept, tol=1e-10, callback=seen.append)
+    sparse = softmax(sp.csr_array(X), c, 1.0, fit_intercept=intercept, tol=1e-10)
+    assert res.success and res.gap <= 1e-10
+    np.testing.assert_allclose(res.x, sparse.x, atol=1e-5)
+    assert all(r.x.shape == res.x.shape and np.isfinite(r.fun) for r in seen)
+    warm = softmax(X, c, 1.0, fit_intercept=intercept, tol=1e-10, x0=res.x)
+    assert warm.success and warm.nit <= 2

@@ -82,6 +82,12 @@ class LogisticProblem:
             self.penalty = xp.concat([self.penalty, xp.zeros(1)])
         self.effort = Effort()
 
+    def over(self, design):
+        """The same problem with another design."""
+        return LogisticProblem(
+            self.xp, self.kernels, design, self.y, self.s, self.l2, self.intercept
+        )
+
     def product(self, v):
         """z = A v."""
         z = self.design.times(v[: self.p])
@@ -141,7 +147,7 @@ class LogisticProblem:
         """
         if self.l2 == 0:
             return None
-        g = point.gradient[: self.p]
+        g = point.gradient[: point.gradient.shape[0] - int(self.intercept)]
         return float(g @ g) / (2 * self.l2) / self.at_zero
 
     def bend(self, terms, along):

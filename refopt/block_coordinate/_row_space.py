@@ -11,7 +11,7 @@ from typing import Any
 
 from refopt import _status
 from refopt.block_coordinate._design import DenseDesign
-from refopt.block_coordinate._logistic_newton import LogisticProblem, newton
+from refopt.block_coordinate._logistic_newton import newton
 from refopt_backends import cholesky, diagonal_of
 
 _LARGEST = 1000  # rows, the square of which is factorised
@@ -20,7 +20,7 @@ _RANK = 1e-14  # eigenvalues below this part of the largest are rounding
 _PIVOT = 1e-5  # of the factor, beside the largest: smaller ones call for the eigenvectors
 
 
-def pays(problem: LogisticProblem) -> bool:
+def pays(problem: Any) -> bool:
     """Whether to go there; a function of the sizes and the penalty only."""
     n, p = problem.design.shape
     dense = hasattr(problem.design, "columns")
@@ -38,8 +38,13 @@ class Reduced:
     def full(self) -> Any:
         """(w, b)."""
         rank = self.rows.Z.shape[1]
-        w = self.design.transposed_times(self.rows.multipliers(self.u[:rank]))
-        return self.design.xp.concat([w, self.u[rank:]])
+        w = self.design.transposed_times(self.rows.multipliers(self.u[:rank, ...]))
+        return self.design.xp.concat([w, self.u[rank:, ...]], axis=0)
+
+
+def parameters(v: Any) -> Any:
+    """The parameters of an iterate, reduced or not."""
+    return v.full() if isinstance(v, Reduced) else v
 
 
 class Rows:
@@ -74,19 +79,16 @@ class Rows:
 
 def row_space_newton(problem, v, tol, measure):
     """`newton` in the row space, and at last in the parameters themselves."""
-    xp, design, intercept = problem.xp, problem.design, problem.intercept
+    xp, design = problem.xp, problem.design
     rows = Rows(xp, design.columns.T @ design.columns)
     rank = rows.Z.shape[1]
     if rank == 0:
         return (yield from newton(problem, v, tol, measure))
-    inner = LogisticProblem(
-        xp, problem.kernels, DenseDesign(xp, xp.asarray(rows.Z.T, copy=True)),
-        problem.y, problem.s, problem.l2, intercept,
-    )  # fmt: skip
+    inner = problem.over(DenseDesign(xp, xp.asarray(rows.Z.T, copy=True)))
     inner.effort = problem.effort
-    w, warm = v[: problem.p], bool(xp.any(v != 0))
-    u = rows.coordinates(design.times(w)) if warm else xp.zeros(rank)
-    u = xp.concat([u, v[problem.p :]])
+    w, warm = v[: problem.p, ...], bool(xp.any(v != 0))
+    u = rows.coordinates(design.times(w)) if warm else xp.zeros((rank, *v.shape[1:]))
+    u = xp.concat([u, v[problem.p :, ...]], axis=0)
     if warm:  # the start may have a part outside the row space
         yield next(newton(problem, v, tol, measure))
     steps = newton(inner, u, tol, measure)

@@ -9,7 +9,7 @@ from refopt.block_coordinate._class_labels import row_weights, signs
 from refopt.block_coordinate._design import take_in
 from refopt.block_coordinate._logistic_newton import LogisticProblem, newton
 from refopt.block_coordinate._result import build
-from refopt.block_coordinate._row_space import Reduced, pays, row_space_newton
+from refopt.block_coordinate._row_space import parameters, pays, row_space_newton
 from refopt.block_coordinate._start import usable
 
 SMALL = 2**12  # entries of X below which compiled kernels are not chosen by themselves
@@ -202,9 +202,6 @@ def _solved(problem, v, classes, tol, history, limits):
         kkt = problem.kkt(point)
         first = max(1.0, kkt) if first is None else first
         return problem.gap(point) if problem.l2 else kkt / first
-
-    def parameters(v):
-        return v.full() if isinstance(v, Reduced) else v
 
     def view(iterate, nit):
         v = parameters(iterate.x)

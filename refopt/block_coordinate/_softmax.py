@@ -10,6 +10,7 @@ from refopt.block_coordinate._class_labels import codes, row_weights
 from refopt.block_coordinate._design import take_in
 from refopt.block_coordinate._logistic_newton import newton
 from refopt.block_coordinate._result import build
+from refopt.block_coordinate._row_space import parameters, pays, row_space_newton
 from refopt.block_coordinate._smooth_logistic import (
     SAFETY,
     SMALL,
@@ -199,6 +200,7 @@ def _solved(problem, V, classes, tol, history, limits):
         return problem.gap(point) if certified else kkt / first
 
     def parts(V):
+        V = parameters(V)
         intercept = xp.asarray(V[p, :], copy=True) if problem.intercept else xp.zeros(V.shape[1])
         return xp.asarray(V[:p, :], copy=True), intercept
 
@@ -209,7 +211,7 @@ def _solved(problem, V, classes, tol, history, limits):
             x=W, intercept=intercept, fun=iterate.fun, gap=gap, kkt=iterate.record["kkt"], nit=nit
         )
 
-    method = softmax_blocks if problem.l1 else newton
+    method = softmax_blocks if problem.l1 else row_space_newton if pays(problem) else newton
     if not problem.l1 and limits["maxiter"]:  # the minimiser's rows sum to zero
         V = without_row_means(xp, V)
     outcome = _driver.run(
@@ -218,7 +220,7 @@ def _solved(problem, V, classes, tol, history, limits):
     )  # fmt: skip
     effort = dataclasses.replace(problem.effort)
     changes = np.nonzero(outcome.history.pop("signs_changed", np.zeros(1)))[0]
-    V = xp.astype(outcome.best.x, problem.design.dtype)
+    V = xp.astype(parameters(outcome.best.x), problem.design.dtype)
     point = problem.point(xp.astype(V, xp.float64), centre=False)
     error = measure(point)
     if not certified and problem.separated(point) and outcome.status != _status.CALLBACK_STOP:

@@ -60,6 +60,13 @@ class SoftmaxProblem:
             self.penalty = xp.concat([self.penalty, xp.zeros((1, 1))], axis=0)
         self.effort = Effort()
 
+    def over(self, design):
+        """The same problem with another design."""
+        return SoftmaxProblem(
+            self.xp, self.kernels, design, self.codes, self.classes, self.s, self.l1, self.l2,
+            self.intercept,
+        )  # fmt: skip
+
     def product(self, V):
         """Z = A V."""
         Z = self.design.times(V[: self.p, :])
@@ -125,10 +132,14 @@ class SoftmaxProblem:
         shift = shift[None, :]
         return xp.concat([V[: self.p, :], V[self.p :, :] + shift], axis=0), start + shift, terms
 
+    def _coefficients(self, M):
+        """Without the intercepts; of a point in the row space, too, which has fewer rows."""
+        return M[: M.shape[0] - int(self.intercept), :]
+
     def errors(self, point):
         """dist(-gradient, l1 d|w|) of every entry of W."""
         xp = self.xp
-        g, W = point.gradient[: self.p, :], point.v[: self.p, :]
+        g, W = self._coefficients(point.gradient), self._coefficients(point.v)
         if not self.l1:
             return xp.abs(g)
         at_zero = xp.maximum(xp.abs(g) - self.l1, xp.zeros_like(g))
@@ -139,7 +150,7 @@ class SoftmaxProblem:
         xp = self.xp
         worst = float(xp.max(self.errors(point))) if self.p else 0.0
         if self.intercept:
-            worst = max(worst, float(xp.max(xp.abs(point.gradient[self.p :, :]))))
+            worst = max(worst, float(xp.max(xp.abs(point.gradient[-1, :]))))
         return worst
 
     def gap(self, point):
@@ -152,7 +163,7 @@ class SoftmaxProblem:
         Y + (P - Y)/t lie between Y and P. The smaller gap of the two counts.
         """
         xp = self.xp
-        W, g = point.v[: self.p, :], point.gradient[: self.p, :]
+        W, g = self._coefficients(point.v), self._coefficients(point.gradient)
         slopes, gap = self.l2 * W - g, math.inf  # -X'R
         if self.l2:
             excess = xp.maximum(xp.abs(slopes) - self.l1, xp.zeros_like(slopes))
