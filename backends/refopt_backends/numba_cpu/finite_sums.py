@@ -82,30 +82,40 @@ def combine_rows(rows, index, factors):
 
 
 @jit(fastmath=FAST)
-def _dot(x, y):
-    total = 0.0
-    for j in range(x.size):
-        total += x[j] * y[j]
-    return total
-
-
-@jit(fastmath=FAST)
 def _add(out, factor, row):
     for j in range(out.size):
         out[j] += factor * row[j]
 
 
+# Both blocks of a row in one pass: `side` is 1 where the second one is. The next row is on
+# its way from memory meanwhile.
 @jit(fastmath=FAST)
-def _add_rows(rows, split, c11, c12, c21, c22, z, index, factors, out):
+def _second_block(like, split):
+    side = np.zeros_like(like)
+    side[split:] = 1.0
+    return side
+
+
+@jit(fastmath=FAST)
+def _add_rows(rows, side, c11, c12, c21, c22, z, index, factors, out):
     """Add the batch's mean of D_i z to out."""
-    z1, z2, out1, out2 = z[:split], z[split:], out[:split], out[split:]
+    line = 64 // rows.itemsize
     for k in range(index.size):
+        following = index[min(k + 1, index.size - 1)]
+        for j in range(0, z.size, line):
+            _prefetch(rows, following, j)
         row = rows[index[k]]
-        r1, r2 = row[:split], row[split:]
-        s, t = _dot(r1, z1), _dot(r2, z2)
+        total, t = 0.0, 0.0
+        for j in range(z.size):
+            product = row[j] * z[j]
+            total += product
+            t += side[j] * product
+        s = total - t
         scale = (factors[k] if factors.size else 1.0) / index.size
-        _add(out1, scale * (c11 * s + c12 * t), r1)
-        _add(out2, scale * (c21 * s + c22 * t), r2)
+        alpha = scale * (c11 * s + c12 * t)
+        more = scale * (c21 * s + c22 * t) - alpha
+        for j in range(z.size):
+            out[j] += (alpha + more * side[j]) * row[j]
 
 
 @jit(fastmath=FAST)
@@ -122,7 +132,7 @@ def batch_rows_diff(form, z, index, factors):
     factors = _factors(factors, z)
     if form[0] == "rows":
         _, rows, split, coupling = form
-        _add_rows(rows, split, *coupling, z, index, factors, out)
+        _add_rows(rows, _second_block(z, split), *coupling, z, index, factors, out)
     else:
         _add_columns(form[1], form[2], z, index, factors, out)
     return out
@@ -141,14 +151,11 @@ def _move(z, w, g, change, keep, eta, weights, lower, upper):
             z[j] = _soft_clip(w[j] + z[j], eta * weights[j], lower[j], upper[j]) - w[j]
 
 
-# Both blocks in one pass: `side` is 1 where the second one is. The next row is on its way
-# from memory meanwhile.
 @jit(fastmath=FAST)
 def _svrg_rows(
     rows, split, c11, c12, c21, c22, mu, w, g, u, eta, mix, weights, lower, upper, index, factors
 ):
-    z, keep, scaled, side = u - w, mix - eta * mu, eta * g, np.zeros_like(u)
-    side[split:] = 1.0
+    z, keep, scaled, side = u - w, mix - eta * mu, eta * g, _second_block(u, split)
     line = 64 // rows.itemsize
     for k in range(index.size):
         following = index[min(k + 1, index.size - 1)]
@@ -195,8 +202,7 @@ def svrg_rows_steps(form, mu, w, g, u, eta, mix, prox, index, factors):
 def _vr_eg_rows(
     rows, split, c11, c12, c21, c22, mu, w, g, u, eta, mix, weights, lower, upper, index, factors
 ):
-    z, h, scaled, side = u - w, np.empty_like(u), eta * g, np.zeros_like(u)
-    side[split:] = 1.0
+    z, h, scaled, side = u - w, np.empty_like(u), eta * g, _second_block(u, split)
     line = 64 // rows.itemsize
     for k in range(index.size):
         following = index[min(k + 1, index.size - 1)]
@@ -253,11 +259,11 @@ def _page_rows(
     rows, split, c11, c12, c21, c22, mu, u, previous, g, anchor, lams, eta, weights, lower, upper,
     index, factors,
 ):  # fmt: skip
-    z = np.empty_like(u)
+    z, side = np.empty_like(u), _second_block(u, split)
     for k in range(lams.size):
         z[:] = u - previous
         one = factors[k] if factors.size else factors[0]
-        _add_rows(rows, split, c11, c12, c21, c22, z, index[k], one, g)
+        _add_rows(rows, side, c11, c12, c21, c22, z, index[k], one, g)
         _add(g, mu, z)
         previous[:] = u
         _anchored(anchor, previous, g, lams[k], eta, weights, lower, upper, u)
