@@ -19,7 +19,7 @@ from refopt.halpern._regret_matching import regret_matching
 from refopt.halpern._support_polish import polish
 
 _POLISH_BELOW = 3e-2  # gap, relative to the entries, from which supports are worth a try
-_CORRECTORS = 3  # for one factorisation; each costs two products and a back substitution
+_CORRECTORS = 5  # for one factorisation; each costs two products and a back substitution
 _CORRECT_BELOW = 0.9  # steps longer than this need no further corrector
 _BAND = 0.1, 10.0  # products of complementary variables, relative to their target
 _FEW_STEPS, _ROWS_PER_STEP, _MOST_STEPS = 30, 25, 200  # of regret matching, at the start
