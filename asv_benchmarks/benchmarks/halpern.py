@@ -5,6 +5,7 @@ from timeit import Timer
 import numpy as np
 
 import refopt
+from refopt import problems
 from refopt.halpern import RowLinear
 from refopt.problems import row_sum
 from refopt_backends import resolve
@@ -87,6 +88,42 @@ class Steps(Benchmark):
         return min(Timer(self.run).repeat(15, number=1)) / self.count * 1e9
 
     track_nanoseconds_per_component.unit = "ns"
+
+
+class Games(Benchmark):
+    """Games of 400 strategies each, to a gap of 1e-9 of the largest entry."""
+
+    params = (["gaussian", "low rank", "policeman and burglar"], BACKENDS)
+    param_names = ("game", "backend")
+
+    def setup(self, game, backend):
+        super().setup(game, backend)
+        draw = {
+            "gaussian": lambda: problems.gaussian_game(400, 400),
+            "low rank": lambda: problems.low_rank_game(400, 400),
+            "policeman and burglar": lambda: problems.policeman_burglar(400),
+        }
+        self.A, self.backend = to_backend(draw[game](), backend), backend
+        self.res = self.solve()
+
+    def solve(self):
+        res = refopt.matrix_game(self.A, tol=0.0, rtol=1e-9, backend=self.backend)
+        wait(self.backend)
+        return res
+
+    def time_solve(self, game, backend):
+        self.solve()
+
+    def peakmem_solve(self, game, backend):
+        self.solve()
+
+    def track_iterations(self, game, backend):
+        return self.res.nit
+
+    def track_accuracy(self, game, backend):
+        return self.res.gap
+
+    track_accuracy.unit = "gap"
 
 
 class FixedPoint(Benchmark):

@@ -3,9 +3,9 @@
 import math
 
 import cupy
-import cupyx
 from cupyx.scipy.linalg import solve_triangular
 
+from refopt_backends._array_functions import cholesky
 from refopt_backends.cupy_gpu import _shapes as shapes
 
 
@@ -18,12 +18,8 @@ def project_simplex(v, radius, tau0):
 
 
 def spd_factor(H):
-    try:
-        with cupyx.errstate(linalg="raise"):
-            factor = cupy.linalg.cholesky(H)
-    except Exception as error:
-        if type(error).__name__ != "LinAlgError":
-            raise
+    factor = cholesky(H)
+    if factor is None:
         return None
     # a product with the inverse is faster on a GPU than a substitution
     return solve_triangular(factor, cupy.eye(H.shape[0]), lower=True)

@@ -1,5 +1,6 @@
 """Kernels of monotone inclusions and games, in words of the Array-API standard."""
 
+from refopt_backends._array_functions import cholesky
 from refopt_backends._home import namespace_of
 
 
@@ -30,14 +31,9 @@ def project_simplex(v, radius, tau0):
 def spd_factor(H):
     """The inverse of the Cholesky factor of H, None if H has no factor."""
     xp = namespace_of(H)
-    try:
-        factor = xp.linalg.cholesky(H)
-    except Exception as error:  # every library has a class of its own, by this name
-        if type(error).__name__ != "LinAlgError":
-            raise
-        return None
-    inverse = xp.linalg.inv(factor)
-    return inverse if bool(xp.all(xp.isfinite(inverse))) else None
+    factor = cholesky(H)
+    inverse = None if factor is None else xp.linalg.inv(factor)
+    return inverse if inverse is not None and bool(xp.all(xp.isfinite(inverse))) else None
 
 
 def spd_apply(factor, rhs):
