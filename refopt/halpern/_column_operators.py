@@ -3,7 +3,7 @@
 import numpy as np
 
 from refopt import _validate
-from refopt.halpern._components import FiniteSumOperator, power_norm
+from refopt.halpern._components import FiniteSumOperator, power_norm, random_start
 from refopt.halpern._operator_data import column, matrix, on_host, square
 from refopt_backends import resolve
 
@@ -93,8 +93,7 @@ class AffineVI(FiniteSumOperator):
     def lipschitz(self, sampling):
         if isinstance(sampling, str) and sampling == "full":
             xp = self.xp
-            start = xp.asarray(np.random.default_rng(0).standard_normal(self.shape[0]))
-            start = xp.astype(start, self.M.dtype)
+            start = random_start(xp, self.shape[0], self.M.dtype)
             return power_norm(lambda v: self.M @ v, lambda v: self.columns @ v, start, xp)
         if isinstance(sampling, str) and sampling == "importance":
             return float(self.sizes.sum()) ** 0.5

@@ -4,6 +4,8 @@ import inspect
 import math
 from typing import Any
 
+import numpy as np
+
 from refopt import _validate
 from refopt._namespace import HoldsNamespace
 
@@ -256,3 +258,8 @@ def power_norm(product: Any, transposed: Any, start: Any, xp: Any, steps: int = 
         size = max(size, math.sqrt(float(xp.sum(image * image))))
         v = transposed(image)
     return 1.01 * size
+
+
+def random_start(xp: Any, size: int, dtype: Any) -> Any:
+    """A vector to begin power iterations with, always the same."""
+    return xp.asarray(np.random.default_rng(0).standard_normal(size), dtype=dtype)

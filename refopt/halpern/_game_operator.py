@@ -3,7 +3,7 @@
 import numpy as np
 
 from refopt import _validate
-from refopt.halpern._components import FiniteSumOperator, power_norm
+from refopt.halpern._components import FiniteSumOperator, power_norm, random_start
 from refopt.halpern._operator_data import column, matrix, numbers, on_host
 from refopt_backends import resolve
 
@@ -121,8 +121,7 @@ class BilinearGame(FiniteSumOperator):
     def lipschitz(self, sampling):
         (m, n), xp = self.A.shape, self.xp
         if isinstance(sampling, str) and sampling == "full":
-            start = xp.asarray(np.random.default_rng(0).standard_normal(n))
-            start = xp.astype(start, self.c.dtype)
+            start = random_start(xp, n, self.c.dtype)
             return power_norm(lambda v: self.A @ v, lambda v: self.At @ v, start, xp)
         if isinstance(sampling, str) and sampling == "importance":
             return float(self.row_sizes.sum()) ** 0.5

@@ -3,7 +3,7 @@
 import numpy as np
 
 from refopt import _validate
-from refopt.halpern._components import FiniteSumOperator, power_norm
+from refopt.halpern._components import FiniteSumOperator, power_norm, random_start
 from refopt.halpern._operator_data import column, matrix, numbers, on_host
 from refopt_backends import resolve
 
@@ -41,8 +41,9 @@ class RowLinear(FiniteSumOperator):
 
     Notes
     -----
-    With sampling probabilities proportional to :math:`|a_i|^2 + |b_i|^2` at most:
-    one component costs a read of its rows, O(d1 + d2), in compiled loops.
+    Importance sampling draws i in proportion to
+    :math:`\max(|a_i|^2, |b_i|^2)`. A component costs one read of its rows,
+    O(d1 + d2), in compiled loops.
 
     Examples
     --------
@@ -80,22 +81,18 @@ class RowLinear(FiniteSumOperator):
         self.split, self.shape = split, (self.rows.shape[1],)
         self.form = ("rows", self.rows, split, self.coupling)
         self.arrays = (self.rows,)
-        first, second = self._squares()
+        squares = xp.astype(self.rows, xp.float64, copy=False) ** 2
+        first, second = xp.sum(squares[:, :split], axis=1), xp.sum(squares[:, split:], axis=1)
         self.sizes = on_host(xp, xp.maximum(first, second))
         total = float(self.sizes.sum())
         self.weights = self.sizes / total if total > 0 else None
         u, v = self.rows[:, :split], self.rows[:, split:]
         self.constant = -xp.concat([self.p @ u, self.q @ v]) / self.n
 
-    def _squares(self):
-        xp, s = self.xp, self.split
-        squares = xp.astype(self.rows, xp.float64, copy=False) ** 2
-        return xp.sum(squares[:, :s], axis=1), xp.sum(squares[:, s:], axis=1)
-
-    def _combined(self, rows, z, weights):
+    def _combined(self, rows, z, weights, coupling=None):
         """rows' C rows z, weighted, over the number of rows."""
         xp, s = self.xp, self.split
-        c11, c12, c21, c22 = self.coupling
+        c11, c12, c21, c22 = coupling or self.coupling
         first, second = rows[:, :s] @ z[:s], rows[:, s:] @ z[s:]
         alpha, beta = c11 * first + c12 * second, c21 * first + c22 * second
         if weights is not None:
@@ -123,31 +120,22 @@ class RowLinear(FiniteSumOperator):
         return self.kernels.batch_rows_diff(self.form, z, index, weights) + (self.mu * mean) * z
 
     def lipschitz(self, sampling):
-        factor = _cocoercivity(self.coupling) if self.split < self.shape[0] else self.coupling[0]
+        rows, (c11, c12, c21, c22) = self.rows, self.coupling
         if isinstance(sampling, str) and sampling == "full":
-            s, (c11, c12, c21, c22), xp = self.split, self.coupling, self.xp
-            turned = RowLinear.__new__(RowLinear)
-            turned.__dict__.update(self.__dict__, coupling=(c11, c21, c12, c22))
-            start = xp.asarray(np.random.default_rng(0).standard_normal(self.shape[0]))
-            start = xp.astype(start, self.rows.dtype)
-            if s == self.shape[0]:
-                c12 = c21 = 0.0
+            turned = (c11, c21, c12, c22)
             norm = power_norm(
-                lambda v: self._combined(self.rows, v, None),
-                lambda v: turned._combined(self.rows, v, None),
-                start, xp,
-            )  # fmt: skip
+                lambda v: self._combined(rows, v, None),
+                lambda v: self._combined(rows, v, None, turned),
+                random_start(self.xp, self.shape[0], rows.dtype),
+                self.xp,
+            )
             return norm + self.mu
-        q = self._probabilities(sampling)
-        if q is None:
-            return factor * float(self.sizes.max()) + self.mu
-        used = self.sizes > 0
-        return factor * float((self.sizes[used] / (self.n * q[used])).max()) + self.mu
-
-    def _probabilities(self, sampling):
+        factor = _cocoercivity(self.coupling) if self.split < self.shape[0] else c11
         if isinstance(sampling, str):
-            return self.weights if sampling == "importance" else None
-        return sampling
+            mean = sampling == "importance"
+            return factor * float(self.sizes.mean() if mean else self.sizes.max()) + self.mu
+        used = self.sizes > 0
+        return factor * float((self.sizes[used] / (self.n * sampling[used])).max()) + self.mu
 
 
 def _cocoercivity(coupling):
