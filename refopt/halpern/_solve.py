@@ -249,10 +249,10 @@ def _solve(
 
 
 def _stochastic_step(method, p):
-    """The step of the theory, times L."""
+    """The longest step that was seen to be stable on games, times L: VR-EG's theory."""
     return {
         "vr-eg": 0.99 * math.sqrt(p),
-        "vr-forb": 0.5 * math.sqrt(p * (1.0 - p)) if p < 1 else 0.5,
+        "vr-forb": 0.99 * math.sqrt(p * (1.0 - p)) if p < 1 else 0.5,
         "l-svrg": 0.25,
     }[method]
 
