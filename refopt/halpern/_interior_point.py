@@ -10,6 +10,7 @@ are feasible, so that every iterate is, and its gap is a certificate.
 """
 
 from collections.abc import Generator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from refopt import _status
@@ -23,6 +24,7 @@ _CORRECTORS = 5  # for one factorisation; each costs two products and a back sub
 _CORRECT_BELOW = 0.9  # steps longer than this need no further corrector
 _BAND = 0.1, 10.0  # products of complementary variables, relative to their target
 _FEW_STEPS, _ROWS_PER_STEP, _MOST_STEPS = 30, 25, 200  # of regret matching, at the start
+_NEAR, _MOST_ROUNDS = 6.0, 4  # times the tolerance, from where regret matching may end the run
 _MU, _ROOM = 0.3, (0.5, 0.3)  # of the start, relative to the gap found there
 _LIFTS = 0.0, 1e-14, 1e-12, 1e-10, 1e-8  # of the diagonal, relative, until it has a factor
 _PROGRESS, _PATIENCE = 0.8, 6  # a smaller gap, and how long to wait for it
@@ -40,7 +42,7 @@ class _Point(NamedTuple):
 
 
 def interior_point(
-    game: Game, x: Any, y: Any, *, use_polish: bool
+    game: Game, x: Any, y: Any, *, use_polish: bool, tol: float = 0.0
 ) -> Generator[Iterate, None, Any]:
     """Mehrotra's predictor-corrector method with Gondzio's further correctors.
 
@@ -51,6 +53,8 @@ def interior_point(
         Strategies to start near to, or to improve by regret matching first.
     use_polish : bool
         Whether to solve for the strategies on the supports that show.
+    tol : float
+        Gap at which the run will be ended: regret matching goes on if it is near.
 
     Yields
     ------
@@ -58,9 +62,11 @@ def interior_point(
         x is the pair (x, y), fun the value, error the gap.
     """
     if game.size[0] > game.size[1]:  # the smaller side is factorised
-        return (yield from _swap(interior_point(game.swapped(), y, x, use_polish=use_polish)))
+        run = interior_point(game.swapped(), y, x, use_polish=use_polish, tol=tol)
+        return (yield from _swap(run))
     xp = game.xp
-    point = _start(game, x, y)
+    (x, y), gap = yield from _good_strategies(game, x, y, tol)
+    point = _start(game, x, y, gap)
     least, since = float("inf"), 0
     while True:
         x, y, t, v, s, z = point
@@ -92,20 +98,29 @@ def _swap(run):
         yield Iterate(x=it.x[::-1], fun=-it.fun, error=it.error, record=it.record)
 
 
-def _start(game, x, y):
-    """A point with products x_j z_j and y_i s_i that are alike, near good strategies.
+def _good_strategies(game, x, y, tol):
+    """Those given or, if they are better, what some steps of regret matching lead to.
 
-    Some steps of regret matching take less time than one factorisation and
-    spare several. Weights are lifted to mu/z_j and mu/s_i, a fraction of the gap.
+    The steps take about the time of one factorisation and spare several.
     """
-    xp, (m, n) = game.xp, game.size
+    m, _ = game.size
+    most, least = game.bounds(x, y)
     steps = min(max(m // _ROWS_PER_STEP, min(m // 2, _FEW_STEPS)), _MOST_STEPS)
     flat = game.uniform()
-    better = next(regret_matching(game, flat[0], flat[1], max(steps, 1)))
-    most, least = game.bounds(x, y)
-    gap = most - least
-    if better.error < gap:
-        (x, y), gap = better.x, better.error
+    run = regret_matching(game, flat[0], flat[1], max(steps, 1))
+    for better in islice(run, _MOST_ROUNDS):
+        yield better
+        if not tol < better.error <= _NEAR * tol:
+            break
+    return (better.x, better.error) if better.error < most - least else ((x, y), most - least)
+
+
+def _start(game, x, y, gap):
+    """A point near strategies of that gap whose products x_j z_j and y_i s_i are alike.
+
+    Weights are lifted to mu/z_j and mu/s_i, for mu a fraction of the gap.
+    """
+    xp, (m, n) = game.xp, game.size
     gap = max(gap, 1e-12 * game.scale)  # of an exact start
     s, z, _, _ = _slacks(xp, game.row_payoffs(x), game.column_payoffs(y), _ROOM[0] * gap)
     mu = _MU * gap / (m + n)

@@ -174,7 +174,7 @@ def matrix_game(
         chosen.append(method)
         outcome = _game_inclusion.run(game, method, *start, rng=rng, **options)
     else:
-        run = _algorithm(game, method, start, given, bool(polish), chosen)
+        run = _algorithm(game, method, start, given, bool(polish), target, chosen)
         outcome = _driver.run(run, measure="gap", **options)
     return _result(xp, A, game, outcome, target, single, chosen)
 
@@ -220,7 +220,7 @@ def _strategy(xp: Any, given: Any, size: int, name: str) -> Any:
     return _cleaned(xp, p)
 
 
-def _algorithm(game, method, start, given, use_polish, chosen):
+def _algorithm(game, method, start, given, use_polish, target, chosen):
     """The start, then what the method does."""
     yield _iterate(game, start)
     if method in ("auto", "double-oracle"):
@@ -243,7 +243,7 @@ def _algorithm(game, method, start, given, use_polish, chosen):
             method = "rhpdhg"
     chosen.append(method)
     if method == "interior-point":
-        return (yield from interior_point(game, *start, use_polish=use_polish))
+        return (yield from interior_point(game, *start, use_polish=use_polish, tol=target))
     if method == "rhpdhg":
         return (yield from restarted_halpern(game, *start, use_polish=use_polish))
     return (yield from regret_matching(game, *start))
