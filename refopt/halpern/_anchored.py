@@ -201,7 +201,7 @@ def vr_halpern(
         chance = lambda k: 1.0  # a batch of all is F itself, at twice the cost
     step = None if step is None else _validate.positive(step, "step")
     if step is None:
-        L, _ = constants(problem, u, L, law)
+        L, _ = constants(problem, u, L, law, cocoercive=True)
         step = (_THEORY_STEP if preset == "paper" else 1.0) / L
     method = functools.partial(
         anchored_page, anchor=anchor, probability=chance, batch=batch, indices=indices,
@@ -357,7 +357,7 @@ def inexact_halpern(
         restart = None
     coins, draws = streams(rng)
     indices = index_stream(problem, law, draws, u.dtype)
-    L, _ = constants(problem, u, L, law)
+    L, _ = constants(problem, u, L, law, cocoercive=inner == "l-svrg")
     if eta is None:
         eta = (math.sqrt(n) if preset == "paper" else n) / L
     eta = _validate.positive(eta, "eta")

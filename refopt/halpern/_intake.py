@@ -44,10 +44,13 @@ def finite_sum(problem: Any, what: str) -> None:
         )
 
 
-def constants(problem: Any, u: Any, L: Any, sampling: Any) -> tuple[float, bool]:
+def constants(
+    problem: Any, u: Any, L: Any, sampling: Any, cocoercive: bool = False
+) -> tuple[float, bool]:
     """A Lipschitz constant, and whether it is known rather than estimated.
 
-    Of F for ``sampling=None``, else on average of the components.
+    Of F for ``sampling=None``, else on average of the components, for cocoercive ones
+    that of this property.
     """
     if L is not None and not isinstance(L, str):
         return _validate.positive(L, "L"), True
@@ -57,8 +60,10 @@ def constants(problem: Any, u: Any, L: Any, sampling: Any) -> tuple[float, bool]
     known = None if isinstance(L, str) else problem.operator.lipschitz(law)
     if known is not None and known > 0 and math.isfinite(known):
         return float(known), True
-    whole, average = probe(problem, u, problem.F(u), sampling)
-    return (whole if sampling is None else average), known == 0
+    whole, average, stronger = probe(problem, u, problem.F(u), sampling)
+    if sampling is None:
+        return whole, known == 0
+    return (stronger if cocoercive else average), known == 0
 
 
 def law_of_components(problem: Any, sampling: Any) -> Any:

@@ -238,7 +238,7 @@ def _solve(
         coins, draws = streams(rng)
         indices = index_stream(problem, law, draws, u.dtype)
         if isinstance(step, str):
-            L, _ = constants(problem, u, L, law)
+            L, _ = constants(problem, u, L, law, cocoercive=method == "l-svrg")
         p = 1.0 / problem.n if prob is None else probability(prob)
         eta = _stochastic_step(method, p) / L if isinstance(step, str) else step
         size = Step(eta, math.inf)

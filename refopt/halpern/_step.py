@@ -48,10 +48,11 @@ class Step:
         return True
 
 
-def probe(problem: Any, u: Any, g: Any, sampling: Any) -> tuple[float, float]:
-    """Secant estimates of the Lipschitz constants of F and, on average, of its components.
+def probe(problem: Any, u: Any, g: Any, sampling: Any) -> tuple[float, float, float]:
+    """Secant estimates of Lipschitz constants, by finite differences from u, where F is g.
 
-    A power iteration with finite differences from u, where F is g.
+    Of F, by a power iteration; and, at its last direction d, for the components on
+    average: of continuity, and the L of mean |F_i d|^2 <= L <F d, d>.
     """
     xp, operator = problem.xp, problem.operator
     generator = np.random.default_rng(0)
@@ -59,7 +60,7 @@ def probe(problem: Any, u: Any, g: Any, sampling: Any) -> tuple[float, float]:
     d = xp.asarray(generator.standard_normal(u.shape[0]), dtype=u.dtype)
     if norm(xp, g) > 0:
         d = g / norm(xp, g) + 0.1 * d / norm(xp, d)
-    largest, average = 0.0, 0.0
+    largest, average, cocoercive = 0.0, 0.0, 0.0
     for _ in range(_PROBES):
         size = norm(xp, d)
         if size == 0:
@@ -75,9 +76,11 @@ def probe(problem: Any, u: Any, g: Any, sampling: Any) -> tuple[float, float]:
     if sampling is not None and largest > 0:
         count = min(_SAMPLE, operator.n)
         index = generator.choice(operator.n, count, replace=False)
-        squares = []
+        square = 0.0
         for i in index:
             part = problem.difference(u + last, u, xp.asarray([int(i)]), None)
-            squares.append((norm(xp, part) / norm(xp, last)) ** 2)
-        average = math.sqrt(sum(squares) / count)
-    return largest or 1.0, max(average, largest) or 1.0
+            square += norm(xp, part) ** 2 / count
+        average = max(math.sqrt(square) / norm(xp, last), largest)
+        inner = float(xp.sum(change * last))
+        cocoercive = square / inner if inner * operator.n * largest > square else average
+    return largest or 1.0, average or 1.0, max(cocoercive, average) or 1.0
