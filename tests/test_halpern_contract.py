@@ -1,5 +1,6 @@
 """What a run counts, returns and survives, whatever the method."""
 
+import array_api_strict
 import numpy as np
 import pytest
 
@@ -477,3 +478,33 @@ def test_uniform_batches_have_no_component_twice(n, b):
     assert all(np.unique(row).size == b for row in index)
     expected = 3000 * b / n
     assert np.all(abs(np.bincount(index.ravel(), minlength=n) - expected) < 6 * expected**0.5 + 1)
+
+
+# Other array libraries
+
+
+def problems(xp):
+    """An operator of every kind, with a prox of every kind that a loop must know."""
+    rng = np.random.default_rng(0)
+    M, A, X = (xp.asarray(rng.standard_normal(shape)) for shape in ((6, 6), (3, 3), (3, 3)))
+    a, b, u, v = map(xp.asarray, (PROBLEM.a, PROBLEM.b, PROBLEM.u, PROBLEM.v))
+    simplices = Product([(slice(0, 3), project_simplex), (slice(3, 6), project_simplex)])
+    logistic = LogisticSaddle(X, xp.asarray([1.0, -1.0, 1.0]))
+    yield RowLinear(a, b, u, v), project_nonneg
+    yield RowLinear(a, p=u), None
+    yield AffineVI(M @ M.T + M - M.T, xp.ones(6), np.arange(6).reshape(3, 2)), prox_l1
+    yield QuadraticMinimax(M @ M.T, A @ M[:3, :]), None
+    yield BilinearGame(A), simplices
+    yield logistic, logistic.prox
+
+
+@pytest.mark.parametrize("method", DETERMINISTIC + SUMS)
+def test_arrays_of_another_library_take_the_same_steps(method):
+    options = {"method": method, "tol": 0.0, "maxfev": 6, "rng": 0, "L": 8.0}
+    for (ours, prox), (theirs, same) in zip(problems(array_api_strict), problems(np), strict=True):
+        size = ours.shape[0]
+        start = array_api_strict.ones(size) / 3
+        one = refopt.solve_vi(ours, start, prox=prox, **options)
+        two = refopt.solve_vi(theirs, np.ones(size) / 3, prox=same, backend="numpy", **options)
+        assert one.backend == "reference"
+        np.testing.assert_allclose(np.asarray(one.x), two.x, rtol=0, atol=1e-11)

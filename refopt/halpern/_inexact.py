@@ -57,7 +57,7 @@ class VarianceReducedForwardReflected:
         v = w = before = u
         while left:
             count = min(left, int(self.coins.geometric(p)))
-            index, factors = self.indices.draw(count)
+            index, factors = self.indices.one_by_one(count)
             shifted = g + (w - u) / eta
             v = reflected_steps(
                 problem, before, w, shifted, v, gamma, 1.0 - p, index, factors, 1.0 / eta
@@ -84,7 +84,7 @@ class LooplessSVRG:
             w = v
             g = g if snapshot == 0 else problem.F(w)
             count = int(self.coins.geometric(1.0 / problem.n))
-            index, factors = self.indices.draw(count)
+            index, factors = self.indices.one_by_one(count)
             shifted = g + (w - u) / eta
             v = component_steps(problem, w, shifted, v, inner_eta, 1.0, index, factors, 1.0 / eta)
             total += count

@@ -65,7 +65,7 @@ def _recursive_steps(problem, u, previous, g, u0, lams, eta, index, factors):
             problem.separable, index, factors,
         )[0]  # fmt: skip
     for t, lam in enumerate(lams):
-        weights = None if factors is None else factors[t]
-        g = g + problem.difference(u, previous, index[t], weights)
+        weights = None if factors is None else factors[t, ...]
+        g = g + problem.difference(u, previous, index[t, ...], weights)
         previous, u = u, problem.anchored(u0, u, g, lam, eta)
     return u

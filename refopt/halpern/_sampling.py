@@ -37,7 +37,12 @@ class Indices:
         self.laws = [None if q is None else _Law(q) for _, q in laws]
         self.uniform = all(law is None for law in self.laws)
 
-    def draw(self, count, batch=1):
+    def one_by_one(self, count):
+        """Indices, (count,) or (count, 2), and their factors or None."""
+        index, factors = self.draw(count, 1)
+        return index[:, 0, ...], None if factors is None else factors[:, 0, ...]
+
+    def draw(self, count, batch):
         """Indices, (count, batch) or (count, batch, 2), and their factors or None."""
         columns, factors = [], []
         for size, law in zip(self.sizes, self.laws, strict=True):
@@ -50,7 +55,7 @@ class Indices:
                 factors.append(law.factors[index])
         index, factor = (np.stack(c, -1) if len(c) > 1 else c[0] for c in (columns, factors))
         index = self.xp.asarray(index.astype(np.int64))
-        return index, None if self.uniform else self.xp.asarray(factor.astype(self.dtype))
+        return index, None if self.uniform else self.xp.asarray(factor, dtype=self.dtype)
 
 
 class _Law:

@@ -15,7 +15,7 @@ def l_svrg(problem, u, step, p, indices, coins):
         w, g = u, problem.F(u)
         yield problem.point(w, g, nstep)
         count = int(coins.geometric(p))
-        u = component_steps(problem, w, g, u, step.eta, 1.0, *indices.draw(count))
+        u = component_steps(problem, w, g, u, step.eta, 1.0, *indices.one_by_one(count))
         nstep += count
 
 
@@ -27,7 +27,7 @@ def vr_forb(problem, u, step, p, indices, coins):
         g = problem.F(w)
         yield problem.point(w, g, nstep)
         count = int(coins.geometric(p))
-        u = reflected_steps(problem, before, w, g, u, step.eta, 1.0 - p, *indices.draw(count))
+        u = reflected_steps(problem, before, w, g, u, step.eta, 1.0 - p, *indices.one_by_one(count))
         before, w = w, u
         nstep += count
 
@@ -42,7 +42,7 @@ def vr_eg(problem, u, step, p, indices, coins):
         w, g = u, problem.F(u)
         yield problem.point(w, g, nstep)
         count = int(coins.geometric(p))
-        index, factors = indices.draw(count)
+        index, factors = indices.one_by_one(count)
         u = extragradient_steps(problem, w, g, u, step.eta, 1.0 - p, index, factors)
         nstep += count
 
@@ -50,7 +50,6 @@ def vr_eg(problem, u, step, p, indices, coins):
 def component_steps(problem, w, g, u, eta, mix, index, factors, mu=0.0):
     """u <- J(mix u + (1 - mix) w - eta (g + F_i(u) - F_i(w) + mu (u - w))), i in turn."""
     operator, kernels = problem.operator, problem.kernels
-    index, factors = index[:, 0], None if factors is None else factors[:, 0]
     if problem.compiled:
         problem.ncomp += 2 * index.shape[0]
         return kernels.svrg_rows_steps(
@@ -71,17 +70,16 @@ def component_steps(problem, w, g, u, eta, mix, index, factors, mu=0.0):
 
 def reflected_steps(problem, before, w, g, u, eta, mix, index, factors, mu=0.0):
     """The same; the first step compares with the snapshot before."""
-    one = _one(index[:, 0], None if factors is None else factors[:, 0], 0)
+    one = _one(index, factors, 0)
     change = problem.difference(u, before, *one) + mu * (u - before)
     u = problem.J(mix * u + (1.0 - mix) * w - eta * (g + change), eta)
-    rest = None if factors is None else factors[1:]
-    return component_steps(problem, w, g, u, eta, mix, index[1:], rest, mu)
+    rest = None if factors is None else factors[1:, ...]
+    return component_steps(problem, w, g, u, eta, mix, index[1:, ...], rest, mu)
 
 
 def extragradient_steps(problem, w, g, u, eta, mix, index, factors):
     """Steps of `vr_eg` with one snapshot."""
     operator = problem.operator
-    index, factors = index[:, 0], None if factors is None else factors[:, 0]
     if problem.compiled:
         problem.ncomp += 2 * index.shape[0]
         return problem.kernels.vr_eg_rows_steps(
@@ -107,4 +105,5 @@ def _moderate(xp, u):
 
 
 def _one(index, factors, t):
-    return index[t : t + 1], None if factors is None else factors[t : t + 1]
+    one = slice(t, t + 1)
+    return index[one, ...], None if factors is None else factors[one, ...]
