@@ -508,3 +508,9 @@ def test_arrays_of_another_library_take_the_same_steps(method):
         two = refopt.solve_vi(theirs, np.ones(size) / 3, prox=same, backend="numpy", **options)
         assert one.backend == "reference"
         np.testing.assert_allclose(np.asarray(one.x), two.x, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("method", DETERMINISTIC + SUMS)
+def test_a_step_that_is_given_is_taken(method):
+    res = refopt.solve_vi(OPERATOR, START, method=method, step=0.125, maxfev=5, rng=0)
+    assert np.all(res.history["step"] == 0.125) and res.step == 0.125

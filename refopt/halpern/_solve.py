@@ -109,7 +109,7 @@ def solve_vi(
         displacements and corrected on the way.
     step : {"fixed", "adaptive"} or float, optional
         A constant over L; growing and shrinking with the displacements met
-        (deterministic methods); or the step itself.
+        (deterministic methods); or the step itself (of inexact-halpern its eta).
     prob : float, optional
         Probability of moving the snapshot; 1/n by default.
     sampling : {"importance", "uniform"} or array_like, shape (n,), optional
@@ -213,9 +213,8 @@ def _solve(
         method = _choose(problem, u, L, law, cocoercive)
         detail = f"The method is {method}."
     if method in _ANCHORED:
-        options = {"step": step} if method == "vr-halpern" and not isinstance(step, str) else {}
-        if method == "vr-halpern":
-            options["prob"] = prob
+        number = None if isinstance(step, str) else step
+        options = {"step": number, "prob": prob} if method == "vr-halpern" else {"eta": number}
         res = _ANCHORED[method](
             fun, x0, prox=prox, n_components=n_components, L=L, sampling=sampling, anchor=anchor,
             restart=restart, rng=rng, backend=backend, **options, **budget,
