@@ -86,6 +86,17 @@ def test_duplicate_and_zero_columns():
     np.testing.assert_array_equal(res.x[-2:], 0.0)
 
 
+@pytest.mark.parametrize("seed", [2, 5, 15])
+def test_more_columns_than_rows_reach_a_residual_of_zero(seed):
+    """Faces of dependent columns, where a step may meet a bound at once: no zigzag."""
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((40, 66)) * 10 ** rng.uniform(-1, 1, 66) * (rng.random((40, 66)) < 0.1)
+    b = A @ (rng.random(66) * (rng.random(66) < 0.3))
+    res = refopt.nnls(A, b)
+    assert res.success and res.nchol < 200
+    assert res.fun <= 1e-12 * b @ b
+
+
 def test_nothing_to_gain():
     A, b = instance(30, 10, positive=True)
     res = refopt.nnls(A, -np.abs(b))

@@ -23,7 +23,6 @@ _SWEEPS, _MOST_SWEEPS, _COLUMNS_PER_SWEEP = 4, 40, 50  # of a batch, which a fac
 _SETTLED = 0.01  # part of the coordinates that may change state in a batch before one does
 _TRY_ANYWAY = 8
 _ROUNDS = 100
-_REDUCED = 3  # Newton steps after a batch
 _INNER = 1e-3  # the violation falls by this before the next full gradient
 _SOLVED = 1e-6  # relative residual of a Newton system
 _RIDGES = (0.0, 1e-12, 1e-9, 1e-6)  # relative to the largest diagonal entry
@@ -210,8 +209,11 @@ def _solve(box, G, x, g, lower, upper, effort):
         effort.nbev += sweeps * x.shape[0]
         changed = int(xp.count_nonzero(state_of(xp, x, lower, upper) != before))
         settled = changed <= _SETTLED * x.shape[0] or batch % _TRY_ANYWAY == _TRY_ANYWAY - 1
-        for _ in range(_REDUCED if settled else 0):
-            x, g, crossed, reason = _newton_step(box, G, x, g, lower, upper, top, effort)
+        movable = _may_move(x, g, lower, upper)
+        while settled:  # ends: a step that meets a bound leaves fewer to move
+            x, g, movable, crossed, reason = _newton_step(
+                box, G, x, g, movable, lower, upper, top, effort
+            )
             if reason:
                 return x, g, reason
             if not crossed:
@@ -222,41 +224,55 @@ def _solve(box, G, x, g, lower, upper, effort):
     return x, g, ""
 
 
-def _newton_step(box, G, x, g, lower, upper, top, effort):
-    """A step of the free coordinates, projected or shortened.
+def _newton_step(box, G, x, g, movable, lower, upper, top, effort):
+    """A step of the movable coordinates along a path that bends at the bounds.
 
     Returns
     -------
     x, g : array
+    movable : array of bool
+        Those still between their bounds. As none joins them before the least value on
+        their face is found, no face comes twice.
     crossed : bool
         Whether the whole step would have left the box.
     reason : str
         Why there is no minimiser, or nothing.
     """
     xp = box.xp
-    free = xp.nonzero(_may_move(x, g, lower, upper))[0]
+    free = xp.nonzero(movable)[0]
     if free.shape[0] == 0:
-        return x, g, False, ""
+        return x, g, movable, False, ""
     H, slope = xp.take(xp.take(G, free, axis=0), free, axis=1), xp.take(g, free)
     d, ridge = _newton(xp, box.kernels, H, slope, top, effort)
     low, high, old = xp.take(lower, free), xp.take(upper, free), xp.take(x, free)
     if ridge > 0 and _is_ray(xp, H, slope, d, low, high, top):
-        return x, g, False, "The objective falls without end along a ray of the box."
+        reason = "The objective falls without end along a ray of the box."
+        return x, g, movable, False, reason
     crossed = bool(xp.any((old + d < low) | (old + d > high)))
-    new = xp.clip(old + d, low, high)
-    if crossed and not _change(H, slope, new - old) < 0:
-        away = xp.where(d > 0, high - old, low - old)
-        room = xp.where(d != 0, away / xp.where(d != 0, d, 1.0), math.inf)
-        new = xp.clip(old + float(xp.min(room)) * d, low, high)
-        new = xp.where(room <= float(xp.min(room)), xp.where(d > 0, high, low), new)
+    new = _along(xp, H, slope, old, d, low, high) if crossed else xp.clip(old + d, low, high)
     mask = _marks(xp, x.shape[0], free)
     moved = _put(xp, xp.zeros_like(x), mask, new - old)
-    return _put(xp, x, mask, new), g + G @ moved, crossed, ""
+    x = _put(xp, x, mask, new)
+    movable = movable & (x > lower) & (x < upper)
+    return x, g + G @ moved, movable, crossed, ""
 
 
-def _change(H, slope, step):
-    """Of the quadratic by a step."""
-    return float(slope @ step) + 0.5 * float(step @ (H @ step))
+def _along(xp, H, slope, x, d, low, high):
+    """The best of some points of the path clip(x + t d), 0 <= t <= 1, which bends at bounds.
+
+    They are its end, its first bend, up to which the quadratic falls, and the bends
+    number 2, 4, 8, ... between.
+    """
+    beyond = (x + d < low) | (x + d > high)
+    away = xp.where(d > 0, high - x, low - x)
+    room = xp.where(beyond, away / xp.where(beyond, d, 1.0), math.inf)
+    count = int(xp.count_nonzero(beyond))
+    places = xp.asarray([2**k - 1 for k in range(count.bit_length())])
+    t = xp.concat([xp.ones(1), xp.take(xp.sort(room), places)])[:, None]
+    points = xp.where(room <= t, xp.where(d > 0, high, low), xp.clip(x + t * d, low, high))
+    steps = points - x
+    change = steps @ slope + 0.5 * xp.sum(steps * (steps @ H), axis=1)
+    return points[int(xp.argmin(change)), ...]
 
 
 def _may_move(x, g, lower, upper):

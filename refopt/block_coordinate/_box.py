@@ -101,9 +101,9 @@ def box_qp(
     The quadratic is solved to rounding over a working set (everything up to 600
     variables, else one that grows by the worst violators) whose block of Q
     is stored: sweeps of coordinate descent alternate with Newton steps on the
-    free coordinates, projected where that lowers the objective, shortened to
-    the first bound where not. Once the active set is right one Newton step
-    ends the run. Memory: the square of the working set's size.
+    free coordinates, along paths that bend at the bounds, until such a step
+    meets none. Once the active set is right one Newton step ends the run.
+    Memory: the square of the working set's size.
     Sparse Q of more than 4000 variables take projected Newton steps by
     conjugate gradients. float32 input is solved in double precision and
     returned in single, to no smaller tol than 1e-6.

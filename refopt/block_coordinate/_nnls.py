@@ -92,9 +92,9 @@ def nnls(
     The quadratic is solved to rounding over a working set (everything up to 600
     variables, else one that grows by the worst violators) whose Gram matrix
     is stored: sweeps of coordinate descent alternate with Newton steps on the
-    free coordinates, projected where that lowers the objective, shortened to
-    the first bound where not. Once the active set is right one Newton step
-    ends the run. Memory: the square of the working set's size.
+    free coordinates, along paths that bend at the bounds, until such a step
+    meets none. Once the active set is right one Newton step ends the run.
+    Memory: the square of the working set's size.
     The Gram matrix squares the condition of A: where that exceeds about 1e7,
     small digits of x are lost that `scipy.optimize.lsq_linear` keeps. float32
     input is solved in double precision and returned in single, to no smaller
