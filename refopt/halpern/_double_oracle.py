@@ -48,16 +48,13 @@ def double_oracle(
     return None
 
 
-def first_strategies(game: Game) -> tuple[list[int], list[int]]:
-    """The row of largest minimum and the column of least maximum."""
+def first_strategies(game: Game, A: Any) -> tuple[list[int], list[int]]:
+    """The row of largest minimum and the column of least maximum of A, the game's payoffs."""
     xp = game.xp
     if game.sparse:  # best responses to uniform play
         x, y = game.uniform()
         return [int(xp.argmax(game.row_payoffs(x)))], [int(xp.argmin(game.column_payoffs(y)))]
-    A = game.matrix + game.c[None, :]
-    row = int(xp.argmax(xp.min(A, axis=1) + game.r))
-    A += game.r[:, None]
-    return [row], [int(xp.argmin(xp.max(A, axis=0)))]
+    return [int(xp.argmax(xp.min(A, axis=1)))], [int(xp.argmin(xp.max(A, axis=0)))]
 
 
 def _equilibrium(game, rows, columns):

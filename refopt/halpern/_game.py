@@ -178,13 +178,13 @@ def take_in(xp: Any, kernels: Any, A: Any, centre: bool) -> Game:
     if hasattr(A, "tocsr"):
         scale = float(abs(A.data).max()) if A.nnz else 0.0
         return Game(xp, kernels, A, c, r, scale, centre)
-    scale = float(xp.max(xp.abs(A)))
+    scale = max(float(xp.max(A)), -float(xp.min(A)))
     if centre:
         c = xp.sum(A, axis=0) / m
         B = A - c[None, :]
         r = xp.sum(B, axis=1) / n
         B -= r[:, None]
-        if float(xp.max(xp.abs(B))) <= 1e-13 * scale:  # only rounding is left
+        if max(float(xp.max(B)), -float(xp.min(B))) <= 1e-13 * scale:  # only rounding is left
             B = xp.zeros_like(B)
         A = B
     return Game(xp, kernels, A, c, r, scale, centre)

@@ -174,7 +174,7 @@ def matrix_game(
         chosen.append(method)
         outcome = _game_inclusion.run(game, method, *start, rng=rng, **options)
     else:
-        run = _algorithm(game, method, start, given, bool(polish), target, chosen)
+        run = _algorithm(game, A, method, start, given, bool(polish), target, chosen)
         outcome = _driver.run(run, measure="gap", **options)
     return _result(xp, A, game, outcome, target, single, chosen)
 
@@ -220,7 +220,7 @@ def _strategy(xp: Any, given: Any, size: int, name: str) -> Any:
     return _cleaned(xp, p)
 
 
-def _algorithm(game, method, start, given, use_polish, target, chosen):
+def _algorithm(game, A, method, start, given, use_polish, target, chosen):
     """The start, then what the method does."""
     yield _iterate(game, start)
     if method in ("auto", "double-oracle"):
@@ -231,7 +231,7 @@ def _algorithm(game, method, start, given, use_polish, target, chosen):
             if exact is not None:
                 yield _iterate(game, exact)
         few = given and max(s.shape[0] for s in supports) <= _FEW
-        first = [[int(k) for k in s] for s in supports] if few else first_strategies(game)
+        first = [[int(k) for k in s] for s in supports] if few else first_strategies(game, A)
         chosen.append("double oracle")
         largest = _FEW if method == "auto" else max(game.size)
         end = yield from double_oracle(game, *first, largest=largest)
