@@ -10,8 +10,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from refopt_backends import namespace_of
-
 
 def box(xp: Any, kernels: Any, v: Any, step: float, lower: Any = None, upper: Any = None) -> Any:
     """Entries into [lower, upper]."""
@@ -200,8 +198,3 @@ def simplices(prox: Any, size: int) -> list[slice] | None:
         return None
     covered = sum(len(range(*where.indices(size))) for where, _ in parts)
     return [where for where, _ in parts] if covered == size else None
-
-
-def same_library(xp: Any, *arrays: Any) -> bool:
-    """Whether all arrays belong to a namespace."""
-    return all(namespace_of(a) is xp for a in arrays if a is not None)
