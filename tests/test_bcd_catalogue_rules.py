@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 import refopt
 from catalogue import GRAM, LABELS, A, B, P, Y, composite, graph, smooth
-from refopt import minimize_bcd, select_block
+from refopt import identify_active_set, minimize_bcd, select_block
 from refopt.block_coordinate import LeastSquares, Logistic, Quadratic, Softmax
 from refopt.block_coordinate._partitions import make_partition
 from refopt.block_coordinate._selection import Selector, top
@@ -300,6 +300,11 @@ def test_what_does_not_combine_is_refused_with_the_reason(problem, options, reas
         (lambda: select_block(G, L, 3, "gs", prox=L1(1.0)), ValueError, "smooth"),
         (lambda: select_block(G, L[:3], 3), ValueError, "L must have 9"),
         (lambda: select_block(G, -L, 3), ValueError, "L must be nonnegative"),
+        (lambda: select_block(G, L, 3, prox="l1"), TypeError, "prox must be"),
+        (lambda: identify_active_set([0.0], [0.0], None), TypeError, "problem must be"),
+        (lambda: LeastSquares(A, B).block_grad(np.zeros(P), [P]), ValueError, "b must hold"),
+        (lambda: LeastSquares(A, B).block_bound([-1]), ValueError, "b must hold"),
+        (lambda: LeastSquares(A, B).hess(np.zeros(P), [True] * P), TypeError, "b must be a vector"),
     ],
 )
 def test_bad_input(make, error, message):

@@ -152,7 +152,16 @@ def test_scaling_permutation_and_signs():
     np.testing.assert_allclose(logistic(X, 1 - y, 0.5, tol=1e-14).x, -one.x, atol=1e-6)
 
 
-@pytest.mark.parametrize("form", [lambda y: 2 * y - 1, lambda y: y > 0, lambda y: y.astype(float)])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda y: 2 * y - 1,
+        lambda y: y > 0,
+        lambda y: y.astype(float),
+        lambda y: (y > 0).astype(object),  # as tables hold booleans beside missing values
+        lambda y: y.astype(object),
+    ],
+)
 def test_the_form_of_the_labels_does_not_matter(form):
     X, y = data()
     res = logistic(X, form(y), 1.0)

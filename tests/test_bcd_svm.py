@@ -68,6 +68,19 @@ def test_the_optimum_is_that_of_another_solver():
     assert refopt.svm_dual(X, y, tol=1e-12).fun == pytest.approx(other.fun, rel=1e-8)
 
 
+@pytest.mark.parametrize("make", [instance, text])
+def test_the_gap_bounds_the_distance_to_the_optimum(make):
+    X, y = make()
+    best = refopt.svm_dual(X, y, tol=1e-13)
+    seen = []
+    refopt.svm_dual(X, y, tol=0.0, maxiter=12, callback=lambda r: seen.append((r.fun, r.gap, r.w)))
+    assert len(seen) > 1
+    for fun, gap, w in seen:
+        primal = 0.5 * w @ w + np.maximum(0, 1 - y * (X @ w)).sum()
+        assert gap * y.size >= fun - best.fun - 1e-12 * y.size
+        assert gap * y.size >= primal - best.primal - 1e-12 * y.size
+
+
 def test_one_row_in_closed_form():
     for C, expected in ((1.0, 0.25), (0.1, 0.1)):
         res = refopt.svm_dual([[2.0]], [1], C)

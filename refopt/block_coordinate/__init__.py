@@ -13,7 +13,7 @@ from ._label_propagation import label_propagation
 from ._lasso import elastic_net, lasso, lasso_path
 from ._minimize import minimize_bcd
 from ._nnls import nnls
-from ._selection import identify_active_set, select_block
+from ._select_block import identify_active_set, select_block
 from ._smooth_logistic import logistic
 from ._softmax import softmax
 from ._svm import svm_dual

@@ -26,6 +26,8 @@ def signs(xp: Any, y: Any, n: int, name: str = "y") -> tuple[Any, Any]:
         Not n numbers, or other classes, which the message lists.
     """
     y = _validate.as_array(y, name)
+    if isinstance(y, np.ndarray) and y.dtype.kind == "O" and y.ndim == 1:
+        y = _same_kind(y)
     kind = _validate.dtype_name(y)
     if isinstance(y, np.ndarray) and y.dtype.kind in "USO":
         found = _listed(np.unique(y.astype(str)))
@@ -92,6 +94,12 @@ def row_weights(xp: Any, weights: Any, n: int, name: str = "sample_weight") -> A
     if not bool(xp.any(weights > 0)):
         raise ValueError(f"{name} must have a positive entry, got zeros only")
     return weights
+
+
+def _same_kind(y):
+    """Python's numbers or booleans, as tables hold them in columns of objects, as an array."""
+    kinds = {type(v) for v in y}
+    return np.asarray(y.tolist()) if (kinds and kinds <= {bool}) or kinds <= {int, float} else y
 
 
 def _listed(classes):

@@ -168,7 +168,7 @@ def softmax(
     number, classes = _weighted_classes(xp, *codes(xp, labels, n), weights)
     K = classes.shape[0]
     if K < 2:
-        raise ValueError(f"labels must hold at least two classes, got {classes[0]} only")
+        raise ValueError(f"labels must hold at least two classes, got the class {classes[0]} only")
     start = starting_point(xp, x0, (p, K))
     problem = SoftmaxProblem(xp, kernels, design, number, K, weights, l1, l2, fit_intercept)
     V = xp.concat([start, xp.zeros((1, K))], axis=0) if fit_intercept else start

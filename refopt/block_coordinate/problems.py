@@ -154,6 +154,11 @@ class Problem:
         return _validate.all_finite(self.model.xp, self.model.flat(x), "x")
 
     def _block(self, b):
+        b, size = _validate.as_array(b, "b"), self.model.size
+        if b.ndim != 1 or not _validate.dtype_name(b).startswith(("int", "uint")):
+            raise TypeError(f"b must be a vector of integers, got {b!r}")
+        if b.shape[0] and not 0 <= int(self.model.xp.min(b)) <= int(self.model.xp.max(b)) < size:
+            raise ValueError(f"b must hold coordinates from 0 to {size - 1}, got {b!r}")
         return self.model.xp.asarray(b)
 
 
