@@ -69,18 +69,16 @@ def highs(A, solver):
     lp.a_matrix_.start_ = np.arange(m + 2, dtype=np.int32) * (n + 1)
     lp.a_matrix_.index_ = np.tile(np.arange(n + 1, dtype=np.int32), m + 1)
     lp.a_matrix_.value_ = matrix.ravel()
-    model = highspy.Highs()
-    model.silent()
-    for name, value in {
-        "solver": solver, "threads": 1, "time_limit": LIMIT,
+    options = {
+        "solver": solver, "threads": 1, "time_limit": LIMIT, "output_flag": False,
         "primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10,
-    }.items():  # fmt: skip
-        model.setOptionValue(name, value)
-    model.passModel(lp)
+    }  # fmt: skip
 
-    def call(crossover):
-        model.setOptionValue("run_crossover", crossover)
-        model.clearSolver()
+    def call(crossover):  # handing the matrix over included: a second run remembers the first
+        model = highspy.Highs()
+        for name, value in (options | {"run_crossover": crossover}).items():
+            model.setOptionValue(name, value)
+        model.passModel(lp)
         model.run()
         solution = model.getSolution()
         return np.array(solution.col_value)[:n], -np.array(solution.row_dual)[:m]
