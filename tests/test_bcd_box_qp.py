@@ -221,10 +221,15 @@ def test_negative_curvature_is_refused_where_the_box_is_finite_too(off):
         refopt.box_qp(Q, [1.0, 1.0, 0.0], (-10, 10))
 
 
-def test_a_start_that_overflows_is_replaced():
+@pytest.mark.parametrize("far", [1e100, 1e200])
+def test_a_start_far_off_or_that_overflows(far):
     Q, c = instance()
     plain = refopt.box_qp(Q, c, (0.0, np.inf))
-    res = refopt.box_qp(Q, c, (0.0, np.inf), x0=np.full(40, 1e200))
+    res = refopt.box_qp(Q, c, (0.0, np.inf), x0=np.full(40, far))
     assert res.success and res.fun == pytest.approx(plain.fun, rel=1e-7)
+
+
+def test_a_negative_time_limit_is_refused():
+    Q, c = instance()
     with pytest.raises(ValueError, match="time_limit must be nonnegative"):
         refopt.box_qp(Q, c, (0.0, 1.0), time_limit=-1)

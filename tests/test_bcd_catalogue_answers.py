@@ -256,6 +256,8 @@ def test_a_start_at_the_solution_and_one_out_of_bounds():
     box = COMPOSITE["box qp"]
     res = minimize_bcd(box, x0=np.full(P, 7.0), maxiter=0)
     assert (res.x == 0.2).all()
+    res = solve(COMPOSITE["lasso"], x0=np.full(P, 1e200))  # whose objective would overflow
+    assert res.success
 
 
 def test_a_run_that_cannot_go_on_says_so():

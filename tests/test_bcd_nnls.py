@@ -151,6 +151,8 @@ def test_warm_start_and_limits():
     res = refopt.nnls(A, b)
     assert refopt.nnls(A, b, x0=res.x).nit <= 1
     assert refopt.nnls(A, b, x0=-np.ones(40)).success
+    for far in (1e20, 1e100, 1e200):
+        assert refopt.nnls(A, b, x0=np.full(40, far)).success
     start = refopt.nnls(A, b, maxiter=0)
     assert start.status == 1 and start.fun == pytest.approx(0.5 * b @ b)
 

@@ -126,7 +126,7 @@ def _working_sets(box, point, effort):
     xp, form, p = box.xp, box.form, point.x.shape[0]
     inside = xp.zeros(p, dtype=xp.bool)
     index, G = xp.zeros(0, dtype=xp.int64), xp.zeros((0, 0))
-    failures, best = 0, math.inf
+    failures, best, least = 0, math.inf, point.fun
     while failures < 3:
         if p <= _WHOLE:
             if G.shape[0] < p:
@@ -146,8 +146,10 @@ def _working_sets(box, point, effort):
         yield _iterate(box, point, index.shape[0])
         error = box.error(point)
         everything = index.shape[0] == p or not bool(xp.any(_violation(box, point) * ~inside > 0))
-        failures = 0 if error < 0.5 * best or not everything else failures + 1
-        best = min(best, error)
+        # far from the minimum the gap is as large as f, and both fall together
+        better = error < 0.5 * best or least - point.fun > 0.5 * abs(least)
+        failures = 0 if better or not everything else failures + 1
+        best, least = min(best, error), min(least, point.fun)
     return _status.STALLED, ""
 
 

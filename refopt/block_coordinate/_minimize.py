@@ -19,6 +19,7 @@ from refopt.block_coordinate._combinations import (
 from refopt.block_coordinate._partitions import forests_given, make_partition
 from refopt.block_coordinate._result import build
 from refopt.block_coordinate._selection import Selector
+from refopt.block_coordinate._start import usable
 from refopt.block_coordinate.problems import Problem
 from refopt.penalties import L1, Box
 from refopt_backends import resolve
@@ -364,7 +365,7 @@ def _step(name, problem):
 def _start(problem, x0):
     if x0 is None:
         return problem.start()
-    x = _validate.all_finite(problem.xp, problem.flat(x0, "x0"), "x0")
+    x = usable(problem.xp, _validate.all_finite(problem.xp, problem.flat(x0, "x0"), "x0"))
     return problem.penalty.project(x) if isinstance(problem.penalty, Box) else x
 
 
