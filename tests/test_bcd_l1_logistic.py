@@ -216,6 +216,17 @@ def test_a_start_far_off():
     assert res.nit <= 1
 
 
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+def test_thin_columns_take_no_hessian(l2):
+    problem = refopt.problems.dataset_b(4000, 800, 824, sparse=True)
+    y = np.where(problem.y > 0, 1.0, -1.0)
+    lam = 0.01 * lam_max(problem.X, y)
+    res = refopt.l1_logistic(problem.X, y, lam, l2=l2, tol=1e-13, backend="numba")
+    assert res.success and np.count_nonzero(res.x) > 500
+    assert kkt(problem.X, y, lam, res.x, l2=l2) <= 1e-7 * lam
+    assert res.nchol <= 3
+
+
 # Stops and forms
 
 

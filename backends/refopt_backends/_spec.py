@@ -208,6 +208,14 @@ _LOGISTIC_ROWS = (
         "The rows and columns `index`, in ascending order, of X' diag(d) X of d >= 0.",
     ),
     Kernel(
+        "l1_weighted_squares",
+        "logistic_rows",
+        "X (n, p), index (k,), d (n,), theta (n,), l2, penalty (k,), w (k,), tol "
+        "-> v (k,), factorisations",
+        "The minimiser of sum_i (d_i u_i^2/2 - theta_i u_i) + l2/2 |v|^2 + sum_j penalty_j |v_j| "
+        "with u = X_index (v - w) to slopes of tol, from w on.",
+    ),
+    Kernel(
         "positive_inverse",
         "logistic_rows",
         "H (m, m) -> inverse (m, m) or None",

@@ -116,8 +116,9 @@ def l1_logistic(
     -----
     Costs a handful of products ``X'r``, and for each Newton step on k
     coordinates the k x k Hessian: :math:`n k^2` operations if X is dense, half
-    the sum of the squared row lengths if it is sparse. Memory: X, for sparse X
-    its rows a second time, k x k numbers, a few vectors. While a step moves no
+    the sum of the squared row lengths if it is sparse. Without an intercept,
+    blocks with fewer than :math:`k^2 / 2` stored entries are swept by columns
+    instead. Memory: X, k x k numbers, a few vectors. While a step moves no
     prediction by more than 1/2 it needs no line search: the curvatures change
     by less than a factor exp(1/2), which guarantees the decrease. float32 input
     is computed in float64 and returned as float32.

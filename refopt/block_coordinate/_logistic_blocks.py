@@ -22,7 +22,7 @@ _INNER = 0.05  # accuracy of the quadratic model's solution beside its violation
 _SAFE = 0.5  # a step that moves no prediction further needs no line search
 _ARMIJO = 1e-3
 _ROUNDING = 1e-11
-_SCAN, _FIRST_SCAN = 4.0, 1.6  # times the entries of a block that reading all rows may cost
+_LEAST_COLUMNS, _SPARSE = 64, 0.5  # of blocks that are swept by columns: entries over squares
 _PATIENCE = 8
 
 
@@ -67,7 +67,6 @@ class LogisticL1:
             if not self.value() <= self.at_zero:  # far away curvatures vanish
                 self.w, self.z, self.b = xp.zeros_like(x0), at_zero[0], at_zero[1]
                 self.evaluate()
-        self._block: tuple[Any, Any] = (None, None)
 
     def evaluate(self) -> None:
         """Loss, slopes and curvatures at z."""
@@ -91,7 +90,7 @@ class LogisticL1:
     def slopes(self) -> Any:
         """X'theta, minus the gradient of the loss: one pass over the data."""
         self.gradients += 1
-        return self.design.transposed_times(self.theta)
+        return self.kernels.transposed_product(self.design, self.theta)
 
     def value(self) -> float:
         """F(w, b)."""
@@ -161,23 +160,28 @@ class LogisticL1:
         xp = self.xp
         self.blocks += 1
         w, penalty = xp.take(self.w, index), xp.take(self.penalty, index)
-        H = self._hessian(index)
-        gradient = slopes - self.l2 * w
-        if self.l2 > 0:
-            H = H + self.l2 * xp.eye(w.shape[0])
-        along, total, rest = None, float(xp.sum(self.curvature)), 0.0
-        reduced = gradient
-        if self.fit_intercept and total > 0:  # the best intercept for each w
-            along = self.kernels.column_dots(self.design, index, self.curvature)
-            rest = float(xp.sum(self.theta))
-            H = H - along[:, None] * along[None, :] / total
-            reduced = gradient - along * (rest / total)
         tol = _INNER * violation * min(1.0, violation / self.scale)
         if self.unpenalised.shape[0]:  # a dual point must be orthogonal to their columns
             tol *= 1e-4
-        new, factored = self.kernels.l1_quadratic(
-            H, reduced + H @ w, penalty, w, max(tol, 1e-14 * self.scale), False
-        )
+        gradient, along, total, rest = slopes - self.l2 * w, None, 0.0, 0.0
+        if self._by_columns(index):
+            tol = max(tol, 1e-14 * float(xp.max(xp.abs(self.first))))
+            new, factored = self.kernels.l1_weighted_squares(
+                self.design, index, self.curvature, self.theta, self.l2, penalty, w, tol
+            )
+        else:
+            H, reduced = self.kernels.block_gram(self.design, index, self.curvature), gradient
+            if self.l2 > 0:
+                H = H + self.l2 * xp.eye(w.shape[0])
+            total = float(xp.sum(self.curvature))
+            if self.fit_intercept and total > 0:  # the best intercept for each w
+                along = self.kernels.column_dots(self.design, index, self.curvature)
+                rest = float(xp.sum(self.theta))
+                H = H - along[:, None] * along[None, :] / total
+                reduced = gradient - along * (rest / total)
+            new, factored = self.kernels.l1_quadratic(
+                H, reduced + H @ w, penalty, w, max(tol, 1e-14 * self.scale), False
+            )
         self.factored += factored
         step = new - w
         if not math.isfinite(float(xp.sum(xp.abs(step)))):  # flat to rounding: no minimiser here
@@ -194,20 +198,13 @@ class LogisticL1:
         self.z = self.z + t * along_z
         self.evaluate()
 
-    def _hessian(self, index):
-        """X_B' diag(curvature) X_B."""
-        xp = self.xp
-        if not hasattr(self.design, "columns"):
-            starts = self.design.matrix.indptr
-            inside = float(xp.sum(xp.take(starts[1:] - starts[:-1], index)))
-            known = "by_rows" in vars(self.design)  # else the rows are to be made first
-            if self.design.entries <= (_SCAN if known else _FIRST_SCAN) * inside:
-                return self.kernels.block_gram(self.design, index, self.curvature)
-        known, block = self._block
-        if known is None or known.shape != index.shape or not bool(xp.all(known == index)):
-            block = self.design.take(index)
-            self._block = (index, block)
-        return self.kernels.weighted_gram(block, self.curvature)
+    def _by_columns(self, index):
+        """Whether a sweep over a block's sparse columns is cheaper than one over its Hessian."""
+        if self.fit_intercept or hasattr(self.design, "columns"):
+            return False
+        starts = self.design.matrix.indptr
+        entries = float(self.xp.sum(starts[index + 1] - starts[index]))
+        return index.shape[0] > _LEAST_COLUMNS and entries < _SPARSE * index.shape[0] ** 2
 
     def _length(self, index, w, step, rise, along_z):
         """Step length.

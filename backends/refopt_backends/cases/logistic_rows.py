@@ -29,17 +29,21 @@ class _Dense:
 
 
 class _Sparse(_Dense):
-    """The same with its compressed rows."""
+    """The same with its compressed rows and columns."""
 
     def __init__(self, xp, X):
         super().__init__(xp.asarray(X))
-        rows, columns = np.nonzero(X)
-        starts = np.searchsorted(rows, np.arange(X.shape[0] + 1))
-        self.by_rows = (
-            xp.asarray(X[rows, columns]),
-            xp.asarray(columns.astype(np.int32)),
-            xp.asarray(starts.astype(np.int64)),
-        )
+        self.by_rows, self.by_columns = _compressed(xp, X), _compressed(xp, X.T)
+
+
+def _compressed(xp, X):
+    rows, columns = np.nonzero(X)
+    starts = np.searchsorted(rows, np.arange(X.shape[0] + 1))
+    return (
+        xp.asarray(X[rows, columns]),
+        xp.asarray(columns.astype(np.int32)),
+        xp.asarray(starts.astype(np.int64)),
+    )
 
 
 def cases(xp, rng):
@@ -73,6 +77,11 @@ def cases(xp, rng):
             for index in (np.arange(0), np.arange(p), np.flatnonzero(rng.random(p) < 0.6)):
                 some = xp.asarray(index)
                 yield Case("block_gram", lambda k, A=A, d=d, some=some: (A, some, d))
+                for args in _models(xp, rng, d, index.size):
+                    whole = (A, some, *args)
+                    yield Case(
+                        "l1_weighted_squares", lambda k, a=whole: a, lambda k, found: found[0], 1e-8
+                    )
             for size in (p, p + 1):
                 penalty = xp.asarray(np.r_[np.full(p, 0.3), np.zeros(size - p)])
                 v = xp.asarray(rng.standard_normal(size))
@@ -88,3 +97,14 @@ def cases(xp, rng):
                     for rtol, limit in ((1e-2, 1000), (1e-12, 3)):
                         args_cg = (*args, v, near, rtol, limit)
                         yield Case("hessian_cg", lambda k, a=args_cg: a, None, 1e-7)
+
+
+def _models(xp, rng, d, k):
+    """Quadratic models, one with a row whose curvature vanished, one without some penalties."""
+    theta = rng.standard_normal(d.shape[0])
+    flat = np.where(np.arange(d.shape[0]) == 2, 1e-300, 1.0)
+    start = rng.standard_normal(k) * (rng.random(k) < 0.5)
+    penalty = rng.random(k)
+    for weights, free in ((d, False), (d * xp.asarray(flat), False), (d, True)):
+        factors = np.where(np.arange(k) < 2, 0.0, penalty) if free else penalty
+        yield weights, xp.asarray(theta), 0.1, xp.asarray(factors), xp.asarray(start), 1e-11

@@ -3,12 +3,15 @@
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from refopt_backends.numba_cpu._jit import FAST, jit
+from refopt_backends.numba_cpu._jit import FAST, jit, unsigned
+from refopt_backends.numba_cpu._l1_columns import l1_columns
 from refopt_backends.numba_cpu._machine import NO_NAN, exp
 from refopt_backends.reference import logistic_rows as reference
 
 _FLAT = 1e-250  # as in the reference
+_LEAST_WEIGHT = 1e-200  # below it a square root divides badly
 _TILE = 32
+_TILE_ENTRIES, _LEAST_TILE = 2**13, 64  # of rows whose products are formed at a time
 _BLOCK_ENTRIES = 2**16  # of a dense matrix, scaled while they are in cache
 
 
@@ -50,16 +53,22 @@ def logistic_terms(z, y, s):
 
 
 @jit
+def _add_products(H, x, columns, weight):
+    """The lower triangle of H + weight x x'; columns ascend."""
+    for a in range(x.size):
+        t = weight * x[a]
+        row = H[columns[a]]
+        for b in range(a + 1):
+            row[columns[b]] += t * x[b]
+
+
+@jit
 def _gram_rows(values, columns, starts, d, p):
-    """The lower triangle of X' diag(d) X; columns ascend within a row."""
+    """The lower triangle of X' diag(d) X."""
     H = np.zeros((p, p))
     for i in range(d.size):
-        x, at = values[starts[i] : starts[i + 1]], columns[starts[i] : starts[i + 1]]
-        for a in range(x.size):
-            t = d[i] * x[a]
-            row = H[at[a]]
-            for b in range(a + 1):
-                row[at[b]] += t * x[b]
+        row = slice(starts[i], starts[i + 1])
+        _add_products(H, values[row], columns[row], d[i])
     return H
 
 
@@ -76,7 +85,7 @@ def _mirror(H):
 def _rows(X):
     """Compressed rows; a column number that cannot be negative is not tested for it."""
     values, columns, starts = X.by_rows
-    return values, columns.view(np.uint32), starts
+    return values, unsigned(columns), unsigned(starts)
 
 
 def weighted_gram(X, d):
@@ -89,35 +98,93 @@ def weighted_gram(X, d):
 
 
 @jit
-def _gram_block(values, columns, starts, d, place, k):
-    """The lower triangle of the block; place is -1 outside it, and ascends within it."""
+def _gram_columns(values, rows, starts, index, d, tile):
+    """The lower triangle of a block; a tile's rows are sorted out, by counting, in cache."""
+    k, n = index.size, d.size
     H = np.zeros((k, k))
-    x, at = np.empty(place.size + 1), np.empty(place.size + 1, np.uint32)
-    for i in range(d.size):
-        v, c = values[starts[i] : starts[i + 1]], columns[starts[i] : starts[i + 1]]
-        found = 0
-        for a in range(v.size):
-            j = place[c[a]]
-            x[found], at[found] = v[a], j
-            found += j >= 0
-        for a in range(found):
-            t = d[i] * x[a]
-            row = H[at[a]]
-            for b in range(a + 1):
-                row[at[b]] += t * x[b]
+    one = np.uint64(1)  # a signed number beside an unsigned one makes a float
+    at, end = starts[index].astype(np.uint64), starts[index + 1].astype(np.uint64)
+    ends = np.empty(tile + 2, np.uint64)
+    x, columns = np.empty(0), np.empty(0, np.uint32)
+    for first in range(0, n, tile):
+        low, high = np.uint64(first), np.uint64(min(first + tile, n))
+        ends[:] = 0
+        entries = 0
+        for a in range(k):
+            t = at[a]
+            while t < end[a] and rows[t] < high:
+                ends[rows[t] - low + one + one] += one
+                t += one
+            entries += np.int64(t - at[a])
+        if entries > x.size:
+            x, columns = np.empty(entries), np.empty(entries, np.uint32)
+        for i in range(1, tile + 1):
+            ends[i + 1] += ends[i]
+        for a in range(k):
+            t = at[a]
+            while t < end[a] and rows[t] < high:
+                i = rows[t] - low + one
+                x[ends[i]], columns[ends[i]] = values[t], a
+                ends[i] += one
+                t += one
+            at[a] = t
+        for i in range(min(tile, n - first)):
+            row, places = x[ends[i] : ends[i + 1]], columns[ends[i] : ends[i + 1]]
+            _add_products(H, row, places, d[first + i])
     return H
 
 
 def block_gram(X, index, d):
     if index.size == 0:
         return np.zeros((0, 0))
-    if not hasattr(X, "by_rows"):
+    if not hasattr(X, "by_columns"):
         return weighted_gram(X.take(index), d)
-    place = np.full(X.shape[1], -1, np.int32)
-    place[index] = np.arange(index.size)
-    H = _gram_block(*_rows(X), d, place, index.size)
+    values, rows, starts = X.by_columns
+    tile = max(_LEAST_TILE, _TILE_ENTRIES * d.size // max(values.size, 1))
+    H = _gram_columns(values, unsigned(rows), unsigned(starts), index, d, min(tile, d.size))
     _mirror(H)
     return H
+
+
+@jit
+def _scaled_columns(values, rows, starts, index, scale):
+    """diag(scale) X_index, compressed."""
+    ends = np.zeros(index.size + 1, np.uint64)
+    entries = 0
+    for a in range(index.size):
+        entries += np.int64(starts[index[a] + 1] - starts[index[a]])
+        ends[a + 1] = entries
+    x, places = np.empty(entries), np.empty(entries, np.uint32)
+    at = 0
+    for a in range(index.size):
+        for t in range(starts[index[a]], starts[index[a] + 1]):
+            places[at] = rows[t]
+            x[at] = values[t] * scale[rows[t]]
+            at += 1
+    return x, places, ends
+
+
+def l1_weighted_squares(X, index, d, theta, l2, penalty, w, tol):
+    known = (d > _LEAST_WEIGHT) | (theta == 0.0)
+    if not hasattr(X, "by_columns") or not known.all():
+        return reference.l1_weighted_squares(X, index, d, theta, l2, penalty, w, tol)
+    root = np.sqrt(d)
+    values, rows, starts = X.by_columns
+    block = _scaled_columns(values, unsigned(rows), unsigned(starts), index, root)
+    y = theta / np.where(d > 0.0, root, 1.0) + _combination(*block, w, d.size)
+    new, _, factored = l1_columns(*block, y, float(l2), penalty, w.copy(), tol, False)
+    return new, factored
+
+
+@jit(fastmath=FAST)
+def _combination(values, rows, starts, w, n):
+    z = np.zeros(n)
+    for j in range(w.size):
+        v = w[j]
+        if v != 0.0:
+            for t in range(starts[j], starts[j + 1]):
+                z[rows[t]] += v * values[t]
+    return z
 
 
 def _dense_gram(columns, root):

@@ -8,6 +8,7 @@ one, its transpose.
 
 from refopt_backends._array_functions import cholesky, euclidean_norm
 from refopt_backends._home import namespace_of
+from refopt_backends.reference.l1_quadratic import l1_quadratic
 
 _FLAT = 1e-250  # curvature along a unit vector that is taken for none
 
@@ -30,6 +31,15 @@ def weighted_gram(X, d):
 def block_gram(X, index, d):
     """Some rows and columns, in ascending order, of X' diag(d) X of d >= 0."""
     return X.take(index).gram(d)
+
+
+def l1_weighted_squares(X, index, d, theta, l2, penalty, w, tol):
+    """Minimise the quadratic model of a loss in some columns, with an L1 penalty, from w on."""
+    xp = namespace_of(d)
+    block = X.take(index)
+    G = block.gram(d)
+    q = block.transposed_times(theta) + G @ w
+    return l1_quadratic(G + l2 * xp.eye(w.shape[0]), q, penalty, w, tol, False)
 
 
 def positive_inverse(H):
