@@ -113,10 +113,12 @@ class LeastSquaresForm(MatrixForm):
 
     def at(self, x):
         residual = self.design.times(x) - self.b
-        return 0.5 * float(residual @ residual), self.design.transposed_times(residual)
+        return 0.5 * float(residual @ residual), self.kernels.transposed_product(
+            self.design, residual
+        )
 
     def product(self, v):
-        return self.design.transposed_times(self.design.times(v))
+        return self.kernels.transposed_product(self.design, self.design.times(v))
 
     @cached_property
     def diagonal(self):

@@ -107,7 +107,7 @@ class LogisticProblem:
             v, z, terms = self._centred(v, z, terms)
         loss, slope, curvature = terms
         self.effort.gradients += 1
-        gradient = self.design.transposed_times(slope) + self.l2 * v[: self.p]
+        gradient = self.kernels.transposed_product(self.design, slope) + self.l2 * v[: self.p]
         if self.intercept:
             gradient = xp.concat([gradient, xp.reshape(xp.sum(slope), (1,))])
         fun = loss + 0.5 * float(xp.sum(self.penalty * v * v))

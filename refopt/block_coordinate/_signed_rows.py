@@ -77,7 +77,7 @@ class SignedRows:
 
     def margins(self, w):
         """Z w."""
-        return self.transposed.transposed_times(w)
+        return self.kernels.transposed_product(self.transposed, w)
 
     def combine(self, a):
         """Z' a."""

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import lapack
 
-from refopt_backends.numba_cpu._jit import FAST, jit
+from refopt_backends.numba_cpu._jit import FAST, jit, unsigned
 
 _NO_INFINITY = FAST  # infinite bounds are compared, so neither ninf nor nnan
 
@@ -46,10 +46,10 @@ def box_sweeps(G, x, g, lower, upper, sweeps):
 
 
 @jit(fastmath=FAST)
-def _sparse_dot(x, at, w):
+def _sparse_dot(values, places, first, end, w):
     total = 0.0
-    for k in range(x.size):
-        total += x[k] * w[at[k]]
+    for k in range(first, end):
+        total += values[k] * w[places[k]]
     return total
 
 
@@ -66,8 +66,7 @@ def _hinge_sweeps(values, places, starts, norms, C, a, w, sweeps, seed):
             other = s + (state >> 8) % (live - s)
             order[s], order[other] = order[other], order[s]
             i = order[s]
-            x, at = values[starts[i] : starts[i + 1]], places[starts[i] : starts[i + 1]]
-            slope = _sparse_dot(x, at, w) - 1.0
+            slope = _sparse_dot(values, places, starts[i], starts[i + 1], w) - 1.0
             old, cap = a[i], C[i]
             if (old == 0.0 and slope > highest) or (old == cap and slope < lowest):
                 live -= 1
@@ -82,8 +81,8 @@ def _hinge_sweeps(values, places, starts, norms, C, a, w, sweeps, seed):
                 step = new - old
                 if step != 0.0:
                     a[i] = new
-                    for k in range(x.size):
-                        w[at[k]] += step * x[k]
+                    for k in range(starts[i], starts[i + 1]):
+                        w[places[k]] += step * values[k]
         highest = most if most > 0.0 else np.inf
         lowest = least if least < 0.0 else -np.inf
 
@@ -134,8 +133,8 @@ def hinge_sweeps(Z, norms, C, a, w, sweeps, seed):
     a, w = a.copy(), w.copy()
     if hasattr(Z, "by_columns"):
         values, places, starts = Z.by_columns
-        # a place that cannot be negative is not tested for it
-        _hinge_sweeps(values, places.view(np.uint32), starts, norms, C, a, w, sweeps, seed)
+        compressed = values, unsigned(places), unsigned(starts)
+        _hinge_sweeps(*compressed, norms, C, a, w, sweeps, seed)
     else:
         _hinge_sweeps_dense(np.ascontiguousarray(Z.columns), norms, C, a, w, sweeps, seed)
     return a, w
