@@ -52,7 +52,7 @@ def test_the_optimality_conditions_hold(n, p, ratio, intercept, backend):
     assert res.fun == pytest.approx(objective(X, y, lam, res.x, res.intercept))
     z = X @ res.x + res.intercept
     assert intercept == (abs(np.sum(y / (1 + np.exp(y * z)))) < 1e-9 * n)
-    np.testing.assert_array_equal(res.active, res.x != 0)
+    np.testing.assert_array_equal(res.active, res.x == 0)
     assert 0 < res.nit_active <= res.nit
 
 

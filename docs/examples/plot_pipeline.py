@@ -46,7 +46,7 @@ for part in parts:
         PolynomialFeatures(2, include_bias=False), StandardScaler(), SparseLogistic(part)
     )
     scores.append(cross_val_score(model, data.X, data.y, cv=5).mean())
-    sizes.append(int(model.fit(data.X, data.y)[-1].result_.active.sum()))
+    sizes.append(np.count_nonzero(model.fit(data.X, data.y)[-1].result_.x))
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 ax.plot(parts, scores, "o-")

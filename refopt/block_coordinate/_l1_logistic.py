@@ -93,7 +93,7 @@ def l1_logistic(
     OptimizeResult
         ``x`` the coefficients, with exact zeros; ``intercept``; ``fun``; ``gap``
         the duality gap over F(0); ``kkt`` the largest violation of the
-        optimality conditions; ``active`` the mask of the nonzeros,
+        optimality conditions; ``active`` the mask of the zeros,
         ``nit_active`` the last iteration that changed it; ``nit`` passes over
         all columns, ``njev`` gradients, ``nbev`` Newton steps, ``nchol``
         factorisations; ``success``, ``status``, ``message``, ``history`` with
@@ -217,7 +217,7 @@ def l1_logistic(
         intercept=b,
         gap=error,
         kkt=kkt,
-        active=x != 0,
+        active=x == 0,
         nit_active=last_change(outcome.history),
         nfev=problem.gradients,
         njev=problem.gradients,

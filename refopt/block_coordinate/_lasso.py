@@ -107,7 +107,7 @@ def lasso(
         ``x`` the coefficients, with exact zeros; ``intercept``; ``fun``; ``gap``
         the duality gap over F(0), None without a dual; ``kkt`` the largest
         violation of the optimality conditions; ``active`` the mask of the
-        nonzeros, ``nit_active`` the last iteration that changed it; ``nit``
+        zeros, ``nit_active`` the last iteration that changed it; ``nit``
         passes over all columns, ``njev`` gradients, ``nbev`` block updates,
         ``nchol`` factorisations; ``success``, ``status``, ``message``,
         ``history`` with "fun", "gap" (or "kkt_relative"), "kkt", "nnz",
@@ -487,7 +487,6 @@ def _solve(problem, block, design, sums, options, history) -> Any:
     error, kkt, fun = outcome.best.error, outcome.best.record["kkt"], outcome.best.fun
     if design.dtype != xp.float64:  # what is returned was rounded
         error, kkt, fun = _recomputed(problem, x, error, kkt)
-    active = x != 0
     return build(
         outcome,
         x=x,
@@ -501,7 +500,7 @@ def _solve(problem, block, design, sums, options, history) -> Any:
         intercept=_intercept(problem, index, w, sums),
         gap=error if problem.certified else None,
         kkt=kkt,
-        active=active,
+        active=x == 0,
         nit_active=last_change(outcome.history),
         nfev=problem.gradients - gradients,
         njev=problem.gradients - gradients,

@@ -91,7 +91,7 @@ def logistic(
         ``success``, ``status``, ``message``, ``nit``, ``nfev`` (evaluations of
         the loss), ``njev`` (gradients), ``nbev`` (products with the Hessian),
         ``nchol`` (factorisations), ``gap`` (relative to F_0; None without l2),
-        ``kkt`` (largest entry of the gradient), ``active`` (w != 0),
+        ``kkt`` (largest entry of the gradient), ``active`` (nowhere: there is no kink),
         ``nit_active`` (0), ``history`` (time, fun, gap or kkt_relative, kkt, step, ncg),
         ``backend``. ``status``: 0 converged, 1 maxiter, 2 stopped by the
         callback, 3 stalled, 4 non-finite numbers, 5 without penalty and the
@@ -231,5 +231,5 @@ def _solved(problem, v, classes, tol, history, limits):
         intercept=float(x[p]) if problem.intercept else 0.0, classes=classes,
         gap=error if problem.l2 else None, kkt=problem.kkt(point),
         nfev=effort.evaluations, njev=effort.gradients, nbev=effort.products,
-        nchol=effort.factors, active=x[:p] != 0, nit_active=0,
+        nchol=effort.factors, active=xp.zeros_like(x[:p]) != 0, nit_active=0,
     )  # fmt: skip

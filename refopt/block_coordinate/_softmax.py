@@ -107,7 +107,7 @@ def softmax(
         gradients), ``nbev`` (products with the Hessian, or steps on blocks),
         ``nchol`` (factorisations), ``gap`` (relative to F_0; None without
         penalties), ``kkt`` (largest entry of the gradient, or of its distance to
-        the subgradients of the L1 penalty), ``active`` (x != 0), ``nit_active``
+        the subgradients of the L1 penalty), ``active`` (zeros of x, with l1), ``nit_active``
         (last iteration in which the signs of x changed; 0 without l1),
         ``history`` (time, fun, gap or kkt_relative, kkt, ...), ``backend``.
         ``status``: 0 converged, 1 maxiter, 2 stopped by the callback, 3 stalled,
@@ -234,6 +234,6 @@ def _solved(problem, V, classes, tol, history, limits):
         backend=problem.kernels.name, detail=detail, history=history,
         intercept=intercept, classes=classes, gap=error if certified else None,
         kkt=problem.kkt(point), nfev=effort.evaluations, njev=effort.gradients,
-        nbev=effort.products, nchol=effort.factors, active=W != 0,
+        nbev=effort.products, nchol=effort.factors, active=(W == 0) & (problem.l1 > 0),
         nit_active=int(changes[-1]) if changes.size else 0,
     )  # fmt: skip

@@ -42,7 +42,7 @@ class QuadraticSaddle:
         Parameters
         ----------
         u : ndarray, shape (2 n,)
-            x and y.
+            The pair (x, y).
 
         Returns
         -------
@@ -173,7 +173,7 @@ class RowSum:
         Parameters
         ----------
         z : ndarray, shape (2 d,)
-            x and y.
+            The pair (x, y).
         index : ndarray of int, optional
             Components; all by default.
 
