@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from refopt import _validate
+
 
 def box(xp: Any, kernels: Any, v: Any, step: float, lower: Any = None, upper: Any = None) -> Any:
     """Entries into [lower, upper]."""
@@ -110,9 +112,19 @@ def resolvent(prox: Any, xp: Any, kernels: Any) -> Callable[[Any, float], Any]:
         return prox._bind(xp, kernels)
     if not callable(prox):
         raise TypeError(f"prox must be callable or None, got {type(prox).__name__}")
-    if takes_step(prox):
-        return prox
-    return lambda v, step: prox(v)
+    call = prox if takes_step(prox) else lambda v, step: prox(v)
+    return lambda v, step: _mapped(xp, call(v, step), v)
+
+
+def _mapped(xp, value, v):
+    """What a user's map returned, as an array of our own, like v."""
+    value = _validate.as_array(value, "the value of prox")
+    if tuple(value.shape) != tuple(v.shape):
+        raise ValueError(
+            f"prox must return an array of shape {tuple(v.shape)}, got {tuple(value.shape)}"
+        )
+    value = _validate.real_array(xp, value, "the value of prox", v.ndim)
+    return xp.asarray(value, dtype=v.dtype, copy=True)
 
 
 def takes_step(prox: Callable) -> bool:

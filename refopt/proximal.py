@@ -355,10 +355,10 @@ def prox_l1(v, step, weight=1.0, *, backend=None):
     """
     xp, kernels, v = _intake(v, backend)
     step = _validate.positive(step, "step")
-    if not isinstance(weight, int | float):
-        weight = _vector(xp, weight, v, "weight")
-    if bool(xp.any(xp.asarray(weight) < 0)):
-        raise ValueError("weight must not be negative, got a negative entry")
+    weight = _validate.as_array(weight, "weight")
+    weight = _vector(xp, weight, v, "weight") if weight.ndim else float(weight)
+    if not bool(xp.all(xp.asarray(weight) >= 0)):
+        raise ValueError("weight must not be negative, got a negative entry or NaN")
     return maps.l1(xp, kernels, v, step, weight)
 
 

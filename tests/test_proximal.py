@@ -176,9 +176,29 @@ def test_separable_maps_are_known_to_compiled_loops():
 
 
 def test_a_users_function_is_a_projection_or_a_map_of_a_step():
-    xp, kernels = resolve(VECTORS[0], backend="numpy")
-    for prox, expected in ((lambda v: v / 2, 1.0), (lambda v, t: v * t, 0.6)):
-        assert _proximal_maps.resolvent(prox, xp, kernels)(2.0, 0.3) == expected
+    v = np.full(3, 2.0, dtype=np.float32)
+    xp, kernels = resolve(v, backend="numpy")
+    for prox, expected in ((lambda v: v / 2, 1.0), (lambda v, t: np.float64(t) * v, 0.6)):
+        p = _proximal_maps.resolvent(prox, xp, kernels)(v, 0.3)
+        np.testing.assert_allclose(p, expected, rtol=1e-6)
+        assert p.dtype == np.float32
+
+
+def test_a_users_function_may_return_one_array_again_and_again():
+    buffer = np.zeros(2)
+    xp, kernels = resolve(buffer, backend="numpy")
+    onto = _proximal_maps.resolvent(lambda v: np.clip(v, 0, 1, out=buffer), xp, kernels)
+    first, second = onto(np.array([3.0, 0.5]), 1.0), onto(np.array([-3.0, 0.25]), 1.0)
+    np.testing.assert_array_equal(first, [1.0, 0.5])
+    np.testing.assert_array_equal(second, [0.0, 0.25])
+
+
+@pytest.mark.parametrize("wrong", [lambda v: v[:1], lambda v: 0.5, lambda v: v[None, :]])
+def test_a_users_function_of_another_shape_is_refused(wrong):
+    v = np.ones(3)
+    xp, kernels = resolve(v, backend="numpy")
+    with pytest.raises(ValueError, match=r"prox must return an array of shape \(3,\), got"):
+        _proximal_maps.resolvent(wrong, xp, kernels)(v, 1.0)
 
 
 def test_they_can_be_pickled():
@@ -202,6 +222,8 @@ def test_bad_input_is_refused_by_name():
         (lambda: project_affine(A, B[:2]), "b must have one entry per row"),
         (lambda: prox_l1(v, 0.0), "step must be positive"),
         (lambda: prox_l1(v, 1.0, -1.0), "weight must not be negative"),
+        (lambda: prox_l1(v, 1.0, np.nan), "weight must not be negative"),
+        (lambda: prox_l1(v, 1.0, np.ones(2)), "weight must have 30 entries"),
     )
     for call, message in cases:
         with pytest.raises(ValueError, match=message):
