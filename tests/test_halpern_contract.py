@@ -178,6 +178,104 @@ def test_nan_from_the_operator_ends_the_run_with_a_finite_point(method):
 
 
 @pytest.mark.parametrize("method", DETERMINISTIC + SUMS)
+@pytest.mark.parametrize("options", [{"L": 2.0}, {"L": 2.0, "rtol": 0.1}, {}], ids=str)
+def test_nan_at_the_start_is_a_result_as_well(method, options):
+    sums = {} if method in DETERMINISTIC else {"n_components": 60}
+    fun = (lambda z: z * np.nan) if method in DETERMINISTIC else (lambda z, index: z * np.nan)
+    res = refopt.solve_vi(fun, START, method=method, rng=0, **options, **sums)
+    assert res.status == 4 and not res.success and "fun returned NaN" in res.message
+    np.testing.assert_array_equal(res.x, START)
+    assert all(column.size == 1 for column in res.history.values())
+
+
+@pytest.mark.parametrize(("last", "nit"), [(1, 0), (50, 48)])
+@pytest.mark.parametrize("rtol", [0.0, 1e-30])
+def test_maps_that_return_nan(last, nit, rtol):
+    calls = []
+
+    def turn(x):
+        calls.append(x)
+        return np.array([-x[1], x[0]]) * (np.nan if len(calls) >= last else 1.0)
+
+    res = refopt.halpern_fixed_point(turn, [1.0, 2.0], tol=0.0, rtol=rtol)
+    assert res.status == 4 and "T returned NaN" in res.message
+    assert np.isfinite(res.x).all() and res.nfev == len(calls)
+    assert res.nit == max(nit - (rtol > 0), 0)
+
+
+def test_functions_may_write_into_what_they_are_given():
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+
+    def T(x):
+        x[:] = turn @ x
+        return x
+
+    one = refopt.halpern_fixed_point(T, [1.0, 1.0], tol=1e-3)
+    two = refopt.halpern_fixed_point(lambda x: turn @ x, [1.0, 1.0], tol=1e-3)
+    np.testing.assert_array_equal(one.x, two.x)
+    assert one.nit == two.nit > 10
+
+    def fun(z, index=None):
+        value = PROBLEM.batch(z, index)
+        z[:] = 7.0
+        return value
+
+    options = {"n_components": 60, "L": 3.0, "rng": 0, "method": "l-svrg", "maxfev": 20}
+    for sampling in ("uniform", np.arange(1.0, 61.0)):
+        one, two = (
+            refopt.solve_vi(f, START, sampling=sampling, **options) for f in (fun, Counting())
+        )
+        np.testing.assert_array_equal(one.x, two.x)
+
+
+@pytest.mark.parametrize("value", [lambda u: 1j * u, lambda u: u[:1], lambda u: None])
+def test_what_functions_return_is_refused_by_name(value):
+    options = {"tol": 1e-3, "maxiter": 5}
+    for call, name in (
+        (lambda: refopt.halpern_fixed_point(value, [1.0, 2.0], **options), "T"),
+        (lambda: refopt.solve_vi(value, [1.0, 2.0], **options), "fun"),
+        (lambda: refopt.solve_vi(lambda u: u, [1.0, 2.0], prox=value, **options), "prox"),
+        (
+            lambda: refopt.inexact_halpern(
+                lambda u: u, [1.0, 2.0], inner=lambda u, g, eta, k: value(u), **options
+            ),
+            "inner",
+        ),
+    ):
+        with pytest.raises((ValueError, TypeError), match=f"{name} must (be real|return an array)"):
+            call()
+
+
+@pytest.mark.parametrize("method", DETERMINISTIC)
+def test_steps_are_counted_in_the_history(method):
+    res = refopt.solve_vi(OPERATOR, START, method=method, maxiter=5)
+    np.testing.assert_array_equal(res.history["nstep"], np.arange(6))
+    assert res.nstep == res.nit == 5
+
+
+def test_a_law_that_never_draws_what_counts_is_refused():
+    law = np.r_[0.0, np.ones(59)]
+    for method in SUMS:
+        with pytest.raises(ValueError, match=r"sampling must be positive .* got 0 at \[0\]"):
+            refopt.solve_vi(OPERATOR, START, method=method, sampling=law, rng=0)
+    rows = np.vstack([np.zeros(3), PROBLEM.a])
+    F = RowLinear(rows, p=np.r_[0.0, PROBLEM.u], mu=0.5)
+    res = refopt.solve_vi(F, np.zeros(3), method="l-svrg", sampling=np.r_[0.0, np.ones(60)], rng=0)
+    assert res.success
+
+
+@pytest.mark.parametrize("method", SUMS)
+def test_loops_in_python_and_compiled_ones_agree_where_rows_are_zero(method):
+    rows = PROBLEM.a.copy()
+    rows[::3] = 0.0
+    F = RowLinear(rows, p=PROBLEM.u, mu=0.5)
+    options = {"method": method, "tol": 0.0, "maxfev": 25, "rng": 0}
+    one = refopt.solve_vi(F, np.zeros(3), **options)
+    two = refopt.solve_vi(F, np.zeros(3), prox=lambda v: v, **options)
+    np.testing.assert_allclose(one.x, two.x, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", DETERMINISTIC + SUMS)
 def test_a_constant_a_hundred_times_too_small_is_survived(method):
     res = refopt.solve_vi(OPERATOR, START, method=method, L=0.02, tol=1e-3, rng=0, maxfev=3000)
     assert res.success, res.message

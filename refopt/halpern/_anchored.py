@@ -149,7 +149,7 @@ def vr_halpern(
     ValueError
         A wrong shape, NaN in x0, no `n_components`, constants that are not
         positive, a batch_size outside 1..n, a prob outside (0, 1], sampling
-        weights that are negative or all zero, unknown names.
+        weights that are negative or zero where a component is not, unknown names.
     TypeError
         Complex or non-numeric input, arrays of different libraries.
 
@@ -289,7 +289,7 @@ def inexact_halpern(
     anchor : callable, optional
         ``anchor(k)``; 1/(k + 2) by default, k counted from the last restart.
     restart : {"adaptive", None} or int, optional
-        As for `vr_halpern`.
+        As for `vr_halpern`, but after a third of all steps.
     preset : {None, "paper"}, optional
         "paper": the theory's parameters and no restart.
     tol, rtol : float, optional

@@ -187,7 +187,8 @@ class Batches(FiniteSumOperator):
             return returned(self.xp, self.fun(self.xp.asarray(u, copy=True), index), u)
         total = 0.0
         for k in range(index.shape[0]):
-            total = total + weights[k] * returned(self.xp, self.fun(u, index[k : k + 1]), u)
+            one = self.fun(self.xp.asarray(u, copy=True), index[k : k + 1])
+            total = total + weights[k] * returned(self.xp, one, u)
         return total / index.shape[0]
 
 
@@ -241,6 +242,7 @@ def returned(xp: Any, value: Any, u: Any, name: str = "fun") -> Any:
         raise ValueError(
             f"{name} must return an array of shape {tuple(u.shape)}, got {tuple(value.shape)}"
         )
+    value = _validate.real_array(xp, value, f"the value of {name}", u.ndim)
     value = xp.asarray(value, dtype=u.dtype, copy=True)
     if bool(xp.any(xp.isnan(value))) and float(xp.max(xp.abs(u))) < 1e100:
         raise NotANumber(f"{name} returned NaN at a finite point")

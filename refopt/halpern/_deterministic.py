@@ -4,6 +4,8 @@ Each yields the point where it knows F. J is the resolvent, lam the anchor's wei
 a step that does not suit the displacement is taken again with a smaller eta.
 """
 
+import itertools
+
 from refopt.halpern._restart import Restart
 
 _PLAIN = 0.999  # what a step without an anchor must multiply the residual with to be repeated
@@ -13,8 +15,8 @@ def forward(problem, u, step):
     """u <- J(u - eta F(u)), for cocoercive F; eta < 2/L."""
     F, J = problem.F, problem.J
     g = F(u)
-    while True:
-        yield problem.point(u, g)
+    for nstep in itertools.count():
+        yield problem.point(u, g, nstep)
         new = J(u - step.eta * g, step.eta)
         new_g = F(new)
         step.accepts(problem.xp, new - u, new_g - g)
@@ -24,9 +26,9 @@ def forward(problem, u, step):
 def extragradient(problem, u, step):
     """h = J(u - eta F(u)), u <- J(u - eta F(h)); eta < 1/L."""
     F, J = problem.F, problem.J
-    while True:
+    for nstep in itertools.count():
         g = F(u)
-        yield problem.point(u, g)
+        yield problem.point(u, g, nstep)
         while True:
             h = J(u - step.eta * g, step.eta)
             gh = F(h)
@@ -61,8 +63,8 @@ def forward_reflected(problem, u, step):
     """u <- J(u - eta (2 F(u) - F(previous u))); eta < 1/(2L)."""
     F, J = problem.F, problem.J
     g = before = F(u)
-    while True:
-        yield problem.point(u, g)
+    for nstep in itertools.count():
+        yield problem.point(u, g, nstep)
         new = J(u - step.eta * (2.0 * g - before), step.eta)
         new_g = F(new)
         step.accepts(problem.xp, new - u, new_g - g)
@@ -77,21 +79,21 @@ def popov(problem, u, step):
     F, J = problem.F, problem.J
     h, g = u, F(u)
     yield problem.point(h, g)
-    while True:
+    for nstep in itertools.count(1):
         new = J(u - step.eta * g, step.eta)
         new_g = F(new)
         step.accepts(problem.xp, new - h, new_g - g)
         h, g = new, new_g
         u = J(u - step.eta * g, step.eta)
-        yield problem.point(h, g)
+        yield problem.point(h, g, nstep)
 
 
 def forward_backward_forward(problem, u, step):
     """h = J(u - eta F(u)), u <- h - eta (F(h) - F(u)); eta < 1/L."""
     F, J = problem.F, problem.J
-    while True:
+    for nstep in itertools.count():
         g = F(u)
-        yield problem.point(u, g)
+        yield problem.point(u, g, nstep)
         while True:
             h = J(u - step.eta * g, step.eta)
             gh = F(h)

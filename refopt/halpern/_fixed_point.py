@@ -1,5 +1,6 @@
 """The classical Halpern iteration."""
 
+import math
 from typing import Any
 
 from scipy.optimize import OptimizeResult
@@ -12,7 +13,7 @@ from refopt.halpern._inclusion import one_item
 from refopt.halpern._inexact import classical_anchor
 from refopt.halpern._intake import anchor_of
 from refopt.halpern._restart import Restart, restart_rule
-from refopt.halpern._result import run, settled
+from refopt.halpern._result import run, settled, tolerance
 from refopt_backends import resolve
 
 
@@ -119,30 +120,29 @@ def halpern_fixed_point(
     x = _validate.all_finite(xp, _validate.real_array(xp, x0, "x0", 1), "x0")
     if x.shape[0] == 0:
         raise ValueError("x0 must have at least one entry, got none")
-    tol, rtol = _validate.nonnegative(tol, "tol"), _validate.nonnegative(rtol, "rtol")
     maxiter = _validate.count(maxiter, "maxiter")
     anchor = anchor_of(anchor, classical_anchor)
     problem = _Map(xp, kernels, T)
     x = xp.asarray(x, copy=True)
-    if rtol:
-        tol += rtol * norm(xp, x - problem(x))
+    tol = tolerance(tol, rtol, lambda: norm(xp, x - problem(x)))
     algorithm = _iteration(problem, x, anchor, bool(reflected), Restart(restart_rule(restart)))
     outcome = run(
         problem, algorithm, tol=tol, maxiter=maxiter, callback=callback, disp=disp,
         time_limit=time_limit,
     )  # fmt: skip
-    x, residual = xp.asarray(outcome.best.x, copy=True), outcome.best.error
-    status = outcome.status
-    if status != _status.BREAKDOWN:
+    x, detail = xp.asarray(outcome.best.x, copy=True), outcome.detail
+    try:
         residual = norm(xp, x - problem(x))
-        status = settled(status, residual, tol)
+    except NotANumber as broken:
+        residual, detail = outcome.best.error, detail or f"{broken}."
+    status = settled(outcome.status, residual, tol)
     return OptimizeResult(
         x=x,
         fun=residual,
         success=status == _status.CONVERGED,
         status=status,
         message=_status.message(
-            status, measure="residual |x - T(x)|", error=residual, tol=tol, detail=outcome.detail
+            status, measure="residual |x - T(x)|", error=residual, tol=tol, detail=detail
         ),
         nit=outcome.nit,
         nfev=problem.calls,
@@ -165,11 +165,11 @@ class _Map:
 
     def __call__(self, x):
         self.calls += 1
-        return returned(self.xp, self.T(x), x, "T")
+        return returned(self.xp, self.T(self.xp.asarray(x, copy=True)), x, "T")
 
 
 def _iteration(T: Any, x: Any, anchor: Any, reflected: bool, restart: Restart) -> Any:
-    x0, k, xp = x, 0, T.xp
+    x0, k, xp, r = x, 0, T.xp, math.nan
     try:
         while True:
             image = T(x)
@@ -183,4 +183,6 @@ def _iteration(T: Any, x: Any, anchor: Any, reflected: bool, restart: Restart) -
             x = lam * x0 + (1.0 - lam) * (2.0 * image - x if reflected else image)
             k += 1
     except NotANumber as broken:
+        if math.isnan(r):
+            yield Iterate(x, r, r, {"restart": 0})
         return _status.BREAKDOWN, f"{broken}."

@@ -2,6 +2,7 @@
 
 import math
 
+from refopt.halpern._components import returned
 from refopt.halpern._restart import Restart
 from refopt.halpern._variance_reduced import component_steps, reflected_steps, snapshot_step
 
@@ -99,7 +100,5 @@ class Callback:
 
     def __call__(self, problem, u, g, eta, k):
         """v and a count of one."""
-        v = problem.xp.asarray(self.fun(u, g, eta, k), dtype=u.dtype)
-        if tuple(v.shape) != tuple(u.shape):
-            raise ValueError(f"inner must return shape {tuple(u.shape)}, got {tuple(v.shape)}")
-        return v, 1
+        u, g = (problem.xp.asarray(part, copy=True) for part in (u, g))
+        return returned(problem.xp, self.fun(u, g, eta, k), u, "inner"), 1

@@ -4,8 +4,10 @@ import copy
 import math
 from typing import Any
 
+import numpy as np
+
 from refopt import _validate
-from refopt.halpern._components import FiniteSumOperator, take_operator
+from refopt.halpern._components import FiniteSumOperator, NotANumber, Whole, take_operator
 from refopt.halpern._inclusion import Inclusion
 from refopt.halpern._sampling import Indices, sampling_law
 from refopt.halpern._step import probe
@@ -36,8 +38,7 @@ def take_problem(fun: Any, x0: Any, prox: Any, n_components: Any, backend: Any) 
 
 def finite_sum(problem: Any, what: str) -> None:
     """Refuse an operator without components."""
-    operator = problem.operator
-    if type(operator).__name__ == "Whole":
+    if isinstance(problem.operator, Whole):
         raise ValueError(
             f"n_components must be given for {what}, with fun(x, index), or an operator with "
             "components as fun; got None"
@@ -60,7 +61,10 @@ def constants(
     known = None if isinstance(L, str) else problem.operator.lipschitz(law)
     if known is not None and known > 0 and math.isfinite(known):
         return float(known), True
-    whole, average, stronger = probe(problem, u, problem.F(u), sampling)
+    try:
+        whole, average, stronger = probe(problem, u, problem.F(u), sampling)
+    except NotANumber:  # the run meets it itself, or stays where F is defined
+        return 1.0, False
     if sampling is None:
         return whole, known == 0
     return (stronger if cocoercive else average), known == 0
@@ -71,6 +75,20 @@ def law_of_components(problem: Any, sampling: Any) -> Any:
     law = sampling_law(sampling, problem.n)
     if isinstance(law, str) and problem.operator.weights is None:
         return "uniform"
+    if not isinstance(law, str) and problem.operator.weights is not None:
+        shares = problem.operator.weights
+        for share in shares if isinstance(shares, tuple) else (shares,):
+            if share.size != law.size:
+                raise ValueError(
+                    "sampling must be 'importance' or 'uniform' for components of a row and a "
+                    f"column of another number, got {law.size} probabilities"
+                )
+            never = np.flatnonzero((share > 0) & (law == 0))
+            if never.size:
+                raise ValueError(
+                    "sampling must be positive for all components that are not zero, got 0 at "
+                    f"[{never[0]}]"
+                )
     return law
 
 

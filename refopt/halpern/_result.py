@@ -1,10 +1,12 @@
 """What the solvers of this family return."""
 
+from collections.abc import Callable
 from typing import Any
 
 from scipy.optimize import OptimizeResult
 
 from refopt import _driver, _status, _validate
+from refopt.halpern._components import NotANumber
 from refopt.halpern._safeguard import Guard
 
 MEASURE = "residual"
@@ -40,17 +42,24 @@ def solve(
     detail="",
 ):  # fmt: skip
     """Run a method with a safeguard and budgets, and make the result."""
-    tol, rtol = _validate.nonnegative(tol, "tol"), _validate.nonnegative(rtol, "rtol")
     maxiter = _validate.count(maxiter, "maxiter")
     maxfev = _validate.positive(maxfev, "maxfev")
-    if rtol:
-        tol += rtol * problem.residual(u, problem.F(u))
+    tol = tolerance(tol, rtol, lambda: problem.residual(u, problem.F(u)))
     guard = Guard(problem, step, maxfev)
     outcome = run(
         problem, guard.iterates(method, u), tol=tol, maxiter=maxiter, callback=callback,
         disp=disp, time_limit=time_limit,
     )  # fmt: skip
     return finish(problem, outcome, guard, tol=tol, L=L, detail=detail)
+
+
+def tolerance(tol: Any, rtol: Any, start: Callable[[], float]) -> float:
+    """tol + rtol r(u_0), where start() is r(u_0); a run that begins with NaN tells it itself."""
+    tol, rtol = _validate.nonnegative(tol, "tol"), _validate.nonnegative(rtol, "rtol")
+    try:
+        return tol + rtol * start() if rtol else tol
+    except NotANumber:
+        return tol
 
 
 def finish(problem, outcome, guard, *, tol, L, detail=""):
@@ -74,13 +83,14 @@ def finish(problem, outcome, guard, *, tol, L, detail=""):
     """
     x = problem.xp.asarray(outcome.best.x, copy=True)
     last = {key: column[-1] for key, column in outcome.history.items() if column.size}
-    if outcome.status == _status.BREAKDOWN and "NaN" in outcome.detail:
-        residual, gap = outcome.best.error, None
-    else:
+    ending = outcome.detail
+    try:
         g = problem.F(x)
         residual, gap = problem.residual(x, g), problem.gap(x, g)
+    except NotANumber as broken:
+        residual, gap, ending = outcome.best.error, None, ending or f"{broken}."
     status = settled(outcome.status, residual, tol)
-    text = " ".join(t for t in (outcome.detail, guard.detail(), detail) if t)
+    text = " ".join(t for t in (ending, guard.detail(), detail) if t)
     whole = problem.n == 1
     return OptimizeResult(
         **problem.items(x),
@@ -97,7 +107,7 @@ def finish(problem, outcome, guard, *, tol, L, detail=""):
         residual=float(residual),
         gap=gap,
         ncomp=problem.ncomp,
-        nstep=int(last.get("nstep") or outcome.nit),
+        nstep=int(last.get("nstep", 0)),
         nrestart=int(last.get("restart", 0)),
         step=guard.step.eta,
         L=L,

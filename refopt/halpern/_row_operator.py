@@ -112,12 +112,11 @@ class RowLinear(FiniteSumOperator):
         return self._combined(rows, u, weights) - constant + (self.mu * mean) * u
 
     def batch_diff(self, u, v, index, weights=None):
-        z = u - v
-        mean = 1.0 if weights is None else float(self.xp.mean(weights))
+        z = u - v  # its part mu z belongs to all components: exact, whatever is drawn
         if self.kernels is None:
             rows = self.xp.take(self.rows, index, axis=0)
-            return self._combined(rows, z, weights) + (self.mu * mean) * z
-        return self.kernels.batch_rows_diff(self.form, z, index, weights) + (self.mu * mean) * z
+            return self._combined(rows, z, weights) + self.mu * z
+        return self.kernels.batch_rows_diff(self.form, z, index, weights) + self.mu * z
 
     def lipschitz(self, sampling):
         rows, (c11, c12, c21, c22) = self.rows, self.coupling

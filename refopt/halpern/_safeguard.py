@@ -1,10 +1,12 @@
 """From a method's points to the driver's iterates: budgets, and a step that was too long."""
 
+import math
 from typing import Any
 
 from refopt import _status
 from refopt._driver import Iterate
 from refopt.halpern._components import NotANumber
+from refopt.halpern._inclusion import Point
 
 # Residual over that of the start from which a step counts as too long. Residuals of
 # anchored methods swing: to 30 times the best one so far where the step is right.
@@ -52,6 +54,8 @@ class Guard:
                     if idle >= _PATIENCE and best.residual <= self._rounding(best):
                         return _status.STALLED, "That is the rounding of the operator's values."
             except NotANumber as broken:
+                if point is None:
+                    yield self._iterate(Point(u, None, math.nan))
                 return _status.BREAKDOWN, f"{broken}."
             self.halvings += 1
             if self.halvings > _HALVINGS:
@@ -85,7 +89,7 @@ class Guard:
             "restart": nrestart,
             "step": self.step.eta,
         }
-        gap = self.problem.gap(point.u, point.g)
+        gap = None if point.g is None else self.problem.gap(point.u, point.g)
         if gap is not None:
             record["gap"] = gap
         return Iterate(point.u, point.residual, point.residual, record)

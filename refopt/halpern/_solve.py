@@ -8,6 +8,7 @@ from typing import Any
 from refopt import _rng, _validate
 from refopt.halpern import _deterministic, _variance_reduced
 from refopt.halpern._anchored import inexact_halpern, vr_halpern
+from refopt.halpern._components import Whole
 from refopt.halpern._inexact import classical_anchor
 from refopt.halpern._intake import (
     anchor_of,
@@ -258,7 +259,7 @@ def _stochastic_step(method, p):
 
 def _choose(problem, u, L, law, cocoercive):
     """The method for "auto"."""
-    summed = type(problem.operator).__name__ != "Whole"
+    summed = not isinstance(problem.operator, Whole)
     if cocoercive:
         return "l-svrg" if summed else "forward"
     if not summed:
@@ -282,7 +283,7 @@ def minimax(
     L=None,
     step="fixed",
     prob=None,
-    sampling="uniform",
+    sampling="importance",
     anchor=None,
     restart="adaptive",
     tol=1e-6,
