@@ -176,9 +176,11 @@ def _warm_block_coordinate(xp, backend):
     for design in (np.asfortranarray(X), X):
         _solve_block_coordinate(xp.asarray(design), xp.asarray(y), backend)
     if backend in _KNOWS_SCIPY:
-        from scipy.sparse import csc_array
+        from scipy.sparse import csc_array, eye_array
 
         _solve_block_coordinate(csc_array(X), y, backend)
+        # Many nonzeros: no Gram matrix.
+        refopt.lasso(eye_array(300, format="csc"), np.ones(300), 0.5, backend=backend)
         _label_graphs(backend)
 
 

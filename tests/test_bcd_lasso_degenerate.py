@@ -183,3 +183,48 @@ def test_many_sparse_columns_agree_with_dense_ones():
         assert sparse.success and dense.success
         assert sparse.fun == pytest.approx(dense.fun, rel=1e-11)
         np.testing.assert_allclose(X @ sparse.x, X @ dense.x, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("n", "p", "density", "ratio", "options", "most"),
+    [
+        (200, 300, 0.015, 1e-5, {}, 150),
+        (300, 450, 1.0, 1e-3, {}, 150),
+        (300, 450, 1.0, 1e-3, {"fit_intercept": True}, 150),
+        (300, 450, 0.03, 1e-5, {"fit_intercept": True}, 150),
+        (300, 450, 0.2, 1e-4, {"positive": True}, 60),
+        (200, 600, 0.2, 1e-5, {"l2": 1e-6}, 250),
+    ],
+)
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csc_array])
+def test_small_penalties_and_as_many_nonzeros_as_rows(form, n, p, density, ratio, options, most):
+    rng = np.random.default_rng(0)
+    X = scipy.sparse.random_array((n, p), density=density, rng=rng, format="csc").toarray()
+    y = np.sign(rng.standard_normal(n))
+    lam = ratio * np.abs(X.T @ y).max()
+    res = refopt.lasso(form(X), y, lam, tol=1e-10, backend="numba", **options)
+    assert res.status == 0 and res.nchol <= most
+    assert duality_gap(X, y, lam, res, **options) <= 1e-10
+
+
+def test_very_sparse_columns_at_a_very_small_penalty():
+    X = scipy.sparse.random_array((600, 900), density=0.005, rng=0, format="csc")
+    y = np.sign(np.random.default_rng(0).standard_normal(600))
+    lam = 1e-5 * np.abs(X.T @ y).max()
+    res = refopt.lasso(X, y, lam, tol=1e-8, backend="numba")
+    assert res.status == 0 and res.nchol <= 180
+    assert duality_gap(X.toarray(), y, lam, res) <= 1e-8
+
+
+def duality_gap(X, y, lam, res, l2=0.0, positive=False, fit_intercept=False):
+    """(F - D) / F(0) with the ridge penalty as further rows of X."""
+    if fit_intercept:
+        X, y = X - X.mean(axis=0), y - y.mean()
+    if l2:
+        p = X.shape[1]
+        X, y = np.vstack([X, np.sqrt(l2) * np.eye(p)]), np.concatenate([y, np.zeros(p)])
+    r = y - X @ res.x
+    slopes = X.T @ r
+    theta = r * min(1.0, lam / (slopes if positive else np.abs(slopes)).max())
+    primal = 0.5 * r @ r + lam * np.abs(res.x).sum()
+    return (primal - y @ theta + 0.5 * theta @ theta) / (0.5 * y @ y)

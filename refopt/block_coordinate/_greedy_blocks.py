@@ -18,6 +18,7 @@ _CANDIDATES = 6  # candidates per nonzero
 _LEAST_CANDIDATES = 256
 _IDLE = 0.8  # a zero whose slope is below this part of its penalty leaves a block grown too large
 _LOOSE = 0.1  # accuracy of a block that is about to grow, relative to the violation outside
+_SHARP = 1e-8  # accuracy of a costly one: few of them, each to the end
 _LAST = 0.05  # share of the gap that the block's own error may make up
 _SMALL = 256  # nonzeros: a smaller block is solved to the end each time
 _SETTLED = 1e-3  # gap below which any block is
@@ -43,7 +44,7 @@ def greedy_blocks(
         least_gap = min(least_gap, iterate.error)
         if waited > _PATIENCE or iterate.error == 0:
             return _status.STALLED, ""
-        _prune(problem, block, slopes)
+        _prune(problem, block, xp.take(slopes, block.index))
         candidates = _candidates(problem, block, slopes)
         near = xp.take(slopes, candidates)
         for round_ in range(_PATIENCE + 60):
@@ -54,9 +55,13 @@ def greedy_blocks(
             violation = float(xp.max(excess)) / scale
             if round_ > 0 and violation < 0.05 and not gap < _SETTLED:
                 break  # the candidates are not the right ones yet
-            worst = largest(xp, excess, min(count, max(_LEAST, block.nonzeros // 2)))
+            if block.costly:
+                _prune(problem, block, problem.kernels.column_dots(problem.design, block.index, r))
+            most = block.nonzeros if block.costly else block.nonzeros // 2
+            worst = largest(xp, excess, min(count, max(_LEAST, most)))
             block.grow(xp.take(candidates, worst))
-            r = block.solve(scale * max(min(_LOOSE * violation, _LOOSE), 1e-13))
+            accuracy = _SHARP if block.costly else _LOOSE * min(violation, 1.0)
+            r = block.solve(scale * max(accuracy, 1e-13))
             rest = spread(xp, worst, xp.ones(worst.shape[0]), candidates.shape[0]) == 0
             candidates = candidates[rest]
             near = problem.kernels.column_dots(problem.design, candidates, r)
@@ -116,5 +121,5 @@ def _prune(problem, block, slopes):
     xp = problem.xp
     if block.size <= 1.3 * block.nonzeros + 4 * _LEAST:
         return
-    near = xp.abs(xp.take(slopes, block.index)) > _IDLE * xp.take(problem.penalty, block.index)
+    near = xp.abs(slopes) > _IDLE * xp.take(problem.penalty, block.index)
     block.keep(xp.nonzero((block.w != 0) | near)[0])

@@ -11,6 +11,7 @@ from typing import Any
 from refopt.block_coordinate._indices import spread
 
 _RESIDUAL_MODE_FROM = 128  # nonzeros: below, a Gram matrix stays in cache
+_COSTLY = 12  # factorisations in one solution, from which on the next shall be the last
 _EPS = 2.0**-50
 _FEW = 8  # a block that grows by less than this part takes sparse products one by one
 _ROUNDING = 1e-12  # correlations of unpenalised columns that count as zero
@@ -200,6 +201,8 @@ class Block:
     index : array of int, shape (k,)
     w : array, shape (k,)
     effort : Effort
+    costly : bool
+        Whether the last solution took many factorisations.
     """
 
     def __init__(self, problem: LeastSquaresL1, x0: Any = None):
@@ -208,6 +211,7 @@ class Block:
         self.index = xp.arange(0) if x0 is None else xp.nonzero(x0)[0]
         self.w = xp.zeros(0) if x0 is None else xp.take(x0, self.index)
         self._gram = xp.zeros((0, 0))
+        self.costly = False
 
     @property
     def size(self) -> int:
@@ -242,7 +246,7 @@ class Block:
                 block, problem.y, problem.l2, penalty, self.w, tol, problem.positive
             )
             self._gram = xp.zeros((0, 0))
-            self.effort.factored += factored
+            self._account(factored)
             return r
         self._extend_gram()
         self.w, factored = problem.kernels.l1_quadratic(
@@ -253,8 +257,12 @@ class Block:
             tol,
             problem.positive,
         )
-        self.effort.factored += factored
+        self._account(factored)
         return problem.residual(self.index, self.w)
+
+    def _account(self, factored):
+        self.effort.factored += factored
+        self.costly = self.costly or factored > _COSTLY
 
     def _extend_gram(self):
         xp, old, k = self.problem.xp, self._gram.shape[0], self.size

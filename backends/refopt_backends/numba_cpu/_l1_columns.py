@@ -10,6 +10,7 @@ formed and factored.
 import numpy as np
 
 from refopt_backends.numba_cpu._jit import FAST, jit
+from refopt_backends.numba_cpu._l1_interior import FINISH, PATIENCE, interior_point
 from refopt_backends.numba_cpu._l1_newton import NOISE, choose, newton
 
 _ROUNDS = 300
@@ -29,7 +30,7 @@ def l1_columns(values, rows, starts, y, l2, penalty, w, tol, positive):
         norms[j] = total
     everything = np.arange(k)
     r = _residual(values, rows, starts, y, w)
-    factored = 0
+    factored, patience = 0, PATIENCE * k**3.0 if np.all(penalty > 0.0) else np.inf
     for _ in range(_ROUNDS):
         h = sparse_dots(values, rows, starts, everything, r) - l2 * w
         chosen, violation = choose(w, h, penalty, tol, positive)
@@ -42,7 +43,18 @@ def l1_columns(values, rows, starts, y, l2, penalty, w, tol, positive):
             values, rows, starts, chosen, norms, l2, penalty, w, r, positive, goal
         ):
             continue
-        factored += _factored_newton(values, rows, starts, l2, penalty, w, r, positive)
+        if patience < 0.0:
+            G = _gram_by_rows(values, rows, starts, everything, r.size)
+            for j in range(k):
+                G[j, j] = norms[j]
+            q = sparse_dots(values, rows, starts, everything, y)
+            factored += interior_point(G, q, penalty, w, positive)
+            patience = np.inf
+            tol = max(min(tol, FINISH * np.max(penalty)), 4e-15 * np.max(np.abs(q)))
+        else:
+            tries = _factored_newton(values, rows, starts, l2, penalty, w, r, positive)
+            factored += tries
+            patience -= tries * float(np.count_nonzero(w)) ** 3
         r = _residual(values, rows, starts, y, w)
     return w, r, factored
 

@@ -60,7 +60,7 @@ def newton(A, w, h, penalty, positive):
             sign[penalty[free] == 0.0] = 0.0  # these cross zero freely
         slope = h[free] - penalty[free] * sign
         L, skipped = H.copy(), np.zeros(m, np.bool_)
-        dependent = _cholesky(L, skipped)
+        dependent = cholesky(L, skipped, _DEPENDENT)
         zeros = 0
         if dependent > 0:
             zeros = _leave_dependent(H, L, skipped, x, slope, sign, penalty[free])
@@ -86,7 +86,7 @@ def _newton_path(H, L, skipped, x, slope, sign):
     for a in range(d.size):
         if skipped[a]:
             d[a] = 0.0
-    _solve(L, d)
+    solve(L, d)
     return _bent_path(H, x, slope, d, sign)
 
 
@@ -106,7 +106,7 @@ def _leave_dependent(H, L, skipped, x, slope, sign, weight):
     for c in range(n):
         for b in range(m):
             full[b] = 0.0 if skipped[b] else -H[others[c], b]
-        _solve(L, full)
+        solve(L, full)
         for a in range(k):
             V[c, a] = full[basis[a]]
     start, zeros = x.copy(), 0
@@ -229,8 +229,8 @@ def _bent_path(H, x, slope, d, sign):
 
 
 @jit(fastmath=FAST)
-def _cholesky(A, skipped):
-    """The lower factor in place, by blocks of columns. Dependent columns are left out."""
+def cholesky(A, skipped, least):
+    """The lower factor in place, by blocks of columns. Those with the least pivots are left out."""
     k = A.shape[0]
     diagonal = np.empty(k)
     for j in range(k):
@@ -249,7 +249,7 @@ def _cholesky(A, skipped):
             pivot = A[j, j]
             for t in range(row.size):
                 pivot -= row[t] * row[t]
-            if not pivot > _DEPENDENT * diagonal[j]:
+            if not pivot > least * diagonal[j]:
                 skipped[j] = True
                 dependent += 1
                 A[j, :j] = 0.0
@@ -268,7 +268,7 @@ def _cholesky(A, skipped):
 
 
 @jit(fastmath=FAST)
-def _solve(L, b):
+def solve(L, b):
     """b <- (L L')^-1 b."""
     for i in range(b.size):
         row = L[i, :i]

@@ -10,6 +10,7 @@ import numpy as np
 
 from refopt_backends.numba_cpu._jit import FAST, jit, unsigned
 from refopt_backends.numba_cpu._l1_columns import l1_columns, sparse_dots
+from refopt_backends.numba_cpu._l1_interior import FINISH, PATIENCE, interior_point
 from refopt_backends.numba_cpu._l1_newton import choose, newton
 from refopt_backends.reference import l1_quadratic as reference
 
@@ -104,7 +105,7 @@ def _l1_quadratic(G, q, penalty, w, tol, positive):
         largest = max(largest, abs(q[j]))
     tol = max(tol, 4e-15 * largest)
     h = _negative_gradient(G, q, w)
-    factored = 0
+    factored, patience = 0, PATIENCE * q.size**3.0 if np.all(penalty > 0.0) else np.inf
     for _ in range(_ROUNDS):
         chosen, violation = choose(w, h, penalty, tol, positive)
         if violation <= tol:
@@ -129,7 +130,9 @@ def _l1_quadratic(G, q, penalty, w, tol, positive):
             if moved <= goal or spent >= 1.5 * price or (quiet >= 2 and spent >= 0.5 * price):
                 break
         if moved > goal:
-            factored += newton(A, part, slope, weight, positive)
+            tries = newton(A, part, slope, weight, positive)
+            factored += tries
+            patience -= tries * n**3.0
         for a in range(n):
             step = part[a] - w[chosen[a]]
             if step != 0.0:
@@ -137,6 +140,10 @@ def _l1_quadratic(G, q, penalty, w, tol, positive):
                 row = G[chosen[a]]
                 for b in range(row.size):
                     h[b] -= step * row[b]
+        if patience < 0.0:
+            factored += interior_point(G, q, penalty, w, positive)
+            h, patience = _negative_gradient(G, q, w), np.inf
+            tol = max(min(tol, FINISH * np.max(penalty)), 4e-15 * largest)
     return w, factored
 
 
