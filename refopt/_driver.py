@@ -111,7 +111,7 @@ def run(
     -------
     Outcome
     """
-    tell = _listener(callback, view)
+    tell = listener(callback, view)
     began = time.perf_counter()
     columns: dict[str, list[float]] = {}
     best: Any = None
@@ -179,8 +179,8 @@ def _line(nit, iterate, measure):
     return f"{nit:6d}  fun {iterate.fun: .10e}  {measure} {iterate.error:.3e}{extra}"
 
 
-def _listener(callback, view):
-    """The callback as a function of an iterate and its number."""
+def listener(callback, view):
+    """The callback as a function of an iterate and its number, None if there is none."""
     if callback is None:
         return None
     if not callable(callback):

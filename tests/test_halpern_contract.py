@@ -253,6 +253,19 @@ def test_steps_are_counted_in_the_history(method):
     assert res.nstep == res.nit == 5
 
 
+def test_a_law_of_ones_own_for_a_game():
+    A = np.random.default_rng(0).standard_normal((4, 4))
+    simplices = Product([(slice(0, 4), project_simplex), (slice(4, 8), project_simplex)])
+    options = {"prox": simplices, "method": "vr-eg", "rng": 0, "tol": 1e-2, "maxfev": 5000}
+    law = np.array([1.0, 2.0, 3.0, 4.0])
+    res = refopt.solve_vi(BilinearGame(A), np.full(8, 0.25), sampling=law, **options)
+    assert res.success
+    with pytest.raises(ValueError, match=r"sampling must be positive .* got 0 at \[2\]"):
+        refopt.solve_vi(BilinearGame(A), np.full(8, 0.25), sampling=law % 3, **options)
+    with pytest.raises(ValueError, match="sampling must be 'importance' or 'uniform'"):
+        refopt.solve_vi(BilinearGame(A[:3]), np.full(7, 0.2), sampling=law, **options)
+
+
 def test_a_law_that_never_draws_what_counts_is_refused():
     law = np.r_[0.0, np.ones(59)]
     for method in SUMS:

@@ -271,6 +271,22 @@ def test_small_and_degenerate_games(game, method):
     assert_solved(np.asarray(game, dtype=float), res)
 
 
+@pytest.mark.parametrize("method", SLOW)
+@pytest.mark.parametrize(
+    "game",
+    [
+        [[3.0, 1.0, 2.0]], [[3.0], [1.0], [2.0]], np.arange(4.0)[:, None] - np.arange(5.0),
+        [[1.0, -1.0], [-1.0, 1.0]], np.zeros((2, 3)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("unit", [1e-100, 1.0, 1e100])
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
+def test_small_games_in_any_unit_by_slow_methods(game, method, unit, form):
+    A = unit * np.asarray(game)
+    res = refopt.matrix_game(form(A), method=method, tol=0.0, rtol=1e-3, maxiter=2000, rng=0)
+    assert_solved(A, res, 1e-3 * abs(A).max())
+
+
 def test_single_precision_is_kept_and_says_what_it_can_reach():
     single = A.astype(np.float32)
     res = refopt.matrix_game(single)
@@ -327,6 +343,19 @@ def test_a_tolerance_below_rounding_ends(method):
     res = refopt.matrix_game(uniform_game(40, 60, 3), method=method, tol=1e-25)
     assert res.status in (0, 3)
     assert 0 <= abs(res.gap) <= 1e-13
+
+
+@pytest.mark.parametrize("method", [*EXACT, *SLOW])
+def test_callbacks_by_keyword_and_what_is_none(method):
+    seen = []
+
+    def keep(*, intermediate_result):
+        seen.append(intermediate_result.gap)
+
+    res = refopt.matrix_game(A, method=method, callback=keep, maxiter=3, tol=1e-13, rng=0)
+    np.testing.assert_array_equal(seen, res.history["gap"][1:])
+    with pytest.raises(TypeError, match="callback must be callable, got int"):
+        refopt.matrix_game(A, method=method, callback=3)
 
 
 def test_history():

@@ -358,7 +358,7 @@ class _Watch:
     """A callback that remembers whether it has stopped a run that had just converged."""
 
     def __init__(self, callback):
-        self.stopped, self._tell = False, _driver._listener(callback, lambda result, _: result)
+        self.stopped, self._tell = False, _driver.listener(callback, lambda result, _: result)
 
     def __call__(self, *, intermediate_result):
         try:

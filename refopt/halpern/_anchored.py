@@ -89,7 +89,8 @@ def vr_halpern(
         Start and anchor.
     prox : callable, optional
         ``prox(v)``, a projection, or ``prox(v, t)``, the resolvent
-        :math:`(I + tG)^{-1}`; see `refopt.proximal`. No G by default.
+        :math:`(I + tG)^{-1}`, its t without a default; see `refopt.proximal`. No G by
+        default.
     n_components : int, optional
         The n of a function.
     L : float or "estimate", optional

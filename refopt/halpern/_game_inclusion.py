@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from refopt import _status
-from refopt._driver import Iterate, Outcome
+from refopt._driver import Iterate, Outcome, listener
 from refopt.halpern._game import Game, middle
 from refopt.halpern._solve import solve_vi
 from refopt.halpern.operators import BilinearGame
@@ -15,6 +15,7 @@ from refopt.proximal import Product, project_simplex
 
 METHODS = ("vr-halpern", "inexact-halpern", "eg", "eag", "forb", "vr-eg")
 _FULL = ("eg", "eag", "forb")  # every step evaluates the whole operator
+_FLAT = 1e-10  # the least norm, relative to the entries: of games of row and column terms only
 _NO_LIMIT = 1e18  # of epochs: iterations are counted
 
 
@@ -34,6 +35,8 @@ def run(
 ) -> Outcome:
     """`solve_vi` on F(x, y) = (B'y + c, -Bx - r), ended by the gap instead of the residual.
 
+    F is that of entries of at most 1, so that units do not matter.
+
     Parameters
     ----------
     game : Game
@@ -51,17 +54,19 @@ def run(
     Outcome
     """
     n = game.size[1]
-    watch = _Watch(game, tol, callback, view)
+    watch = _Watch(game, tol, listener(callback, view))
     watch.look(game.xp.concat([x, y]))
     if watch.best.error <= tol or maxiter == 0:
         status = _status.CONVERGED if watch.best.error <= tol else _status.MAXITER
         return watch.outcome(status, "")
-    operator = BilinearGame(game.matrix, game.c, game.r)
+    unit = game.scale
+    operator = BilinearGame(game.matrix / unit, game.c / unit, game.r / unit)
     simplices = Product([(slice(0, n), project_simplex), (slice(n, None), project_simplex)])
     res = solve_vi(
         operator, game.xp.concat([x, y]), prox=simplices, method=method, tol=0.0,
-        L=game.norm() if method in _FULL else None, maxiter=maxiter, maxfev=_NO_LIMIT,
-        time_limit=time_limit, callback=watch, disp=disp, rng=rng, backend=game.kernels.name,
+        L=max(game.norm() / unit, _FLAT) if method in _FULL else None, maxiter=maxiter,
+        maxfev=_NO_LIMIT, time_limit=time_limit, callback=watch, disp=disp, rng=rng,
+        backend=game.kernels.name,
     )  # fmt: skip
     game.effort.products += round(2 * res.nfev)
     if watch.best.error <= tol:
@@ -73,16 +78,16 @@ def run(
 class _Watch:
     """The callback of `solve_vi` that looks at the gap."""
 
-    def __init__(self, game, tol, callback, view):
-        self.game, self.tol, self.callback, self.view = game, tol, callback, view
+    def __init__(self, game, tol, tell):
+        self.game, self.tol, self.tell = game, tol, tell
         self.best: Any = None
         self.nit, self.began = -1, time.perf_counter()
         self.history: dict[str, list[float]] = {"time": [], "fun": [], "gap": []}
 
     def __call__(self, intermediate_result):
         iterate = self.look(intermediate_result.x)
-        if self.callback is not None:
-            self.callback(self.view(iterate, self.nit))
+        if self.tell is not None:
+            self.tell(iterate, self.nit)
         if iterate.error <= self.tol:
             raise StopIteration
 

@@ -112,11 +112,11 @@ class BilinearGame(FiniteSumOperator):
 
     def laws(self, sampling):
         m, n = self.A.shape
+        if not isinstance(sampling, str):  # of square games
+            return [(n, sampling)]
         if sampling == "importance" and self.weights is not None:
             return [(m, self.weights[0]), (n, self.weights[1])]
-        if m == n:
-            return [(n, None if isinstance(sampling, str) else sampling)]
-        return [(m, None), (n, None)]
+        return [(n, None)] if m == n else [(m, None), (n, None)]
 
     def lipschitz(self, sampling):
         (m, n), xp = self.A.shape, self.xp

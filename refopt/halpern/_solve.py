@@ -90,7 +90,8 @@ def solve_vi(
         Start.
     prox : callable, optional
         ``prox(v)``, a projection, or ``prox(v, t)``, the resolvent
-        :math:`(I + tG)^{-1}`; see `refopt.proximal`. No G by default.
+        :math:`(I + tG)^{-1}`, its t without a default; see `refopt.proximal`. No G by
+        default.
     method : str, optional
         One or two full evaluations per step: "forward" (cocoercive F),
         "eg" (extragradient), "eag" (anchored extragradient, restarted), "forb"
