@@ -346,6 +346,15 @@ def test_auto_says_what_it_takes():
 # Constants that nobody gave
 
 
+@pytest.mark.parametrize("cocoercive", [None, True])
+def test_auto_estimates_its_constants_once(cocoercive):
+    auto, sums = Counting(), Counting()
+    options = {"n_components": 60, "maxiter": 0, "rng": 0}
+    refopt.solve_vi(auto, START, cocoercive=cocoercive, **options)
+    refopt.solve_vi(sums, START, method="l-svrg", **options)
+    assert auto.count == sums.count
+
+
 @pytest.mark.parametrize("method", DETERMINISTIC + SUMS)
 def test_constants_are_estimated(method):
     fun = Counting()

@@ -5,7 +5,7 @@ import math
 
 from refopt import _validate
 from refopt.halpern._inexact import (
-    Callback,
+    GivenSolver,
     LooplessSVRG,
     VarianceReducedForwardReflected,
     classical_anchor,
@@ -365,7 +365,7 @@ def inexact_halpern(
     factor = _THEORY_FACTOR if preset == "paper" else _INNER_FACTOR
     factor = factor if step is None else _validate.positive(step, "step")
     if callable(inner):
-        solver = Callback(inner)
+        solver = GivenSolver(inner)
     elif inner == "l-svrg":
         count = 1 if inner_maxiter is None else inner_maxiter
         snapshots = _validate.count(count, "inner_maxiter", least=1)

@@ -30,6 +30,8 @@ class Inclusion:
         Evaluations of components so far.
     constrained : bool
         Whether there is a G.
+    measured : tuple or None
+        What `probe` found at the start, once.
     separable : tuple or None
         The resolvent as compiled loops take it; ``()`` without G.
     items : callable
@@ -39,6 +41,7 @@ class Inclusion:
     def __init__(self, xp, kernels, operator, prox, like):
         self.xp, self.kernels, self.operator = xp, kernels, operator
         self.n, self.ncomp = operator.n, 0
+        self.measured: Any = None
         self.items = getattr(getattr(operator, "fun", None), "items", one_item)
         self.constrained = prox is not None
         self.J = _proximal_maps.resolvent(prox, xp, kernels)

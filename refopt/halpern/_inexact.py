@@ -92,7 +92,7 @@ class LooplessSVRG:
         return v, total
 
 
-class Callback:
+class GivenSolver:
     """A user's inner solver ``inner(u, g, eta, k)``, which returns v."""
 
     def __init__(self, fun):

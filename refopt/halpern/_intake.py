@@ -62,7 +62,9 @@ def constants(
     if known is not None and known > 0 and math.isfinite(known):
         return float(known), True
     try:
-        whole, average, stronger = probe(problem, u, problem.F(u), sampling)
+        if problem.measured is None:
+            problem.measured = probe(problem, u, problem.F(u), sampling)
+        whole, average, stronger = problem.measured
     except NotANumber:  # the run meets it itself, or stays where F is defined
         return 1.0, False
     if sampling is None:

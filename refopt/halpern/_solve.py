@@ -265,8 +265,8 @@ def _choose(problem, u, L, law, cocoercive):
         return "l-svrg" if summed else "forward"
     if not summed:
         return "eag"
+    average, _ = constants(problem, u, L, law)  # first: where it measures, it measures both
     whole, _ = constants(problem, u, None, None)
-    average, _ = constants(problem, u, L, law)
     return "vr-eg" if math.sqrt(problem.n) * whole > _BREAK_EVEN * average else "eag"
 
 
