@@ -88,6 +88,29 @@ def test_the_gap_is_that_of_the_point_returned():
         assert np.all(res.history["gap"] >= -1e-12) and res.gap < 0.1, method
 
 
+@pytest.mark.parametrize("method", DETERMINISTIC + SUMS)
+def test_a_gap_is_of_strategies_and_never_negative(method):
+    A = np.random.default_rng(0).standard_normal((5, 4))
+    for start in (np.repeat([0.25, 0.2], [4, 5]), np.zeros(9), 3 * np.eye(9)[0]):
+        res = refopt.solve_vi(
+            BilinearGame(A), start, prox=TWO_SIMPLICES, method=method, tol=1e-3, maxfev=60, rng=0
+        )
+        gaps = res.history["gap"]
+        assert np.isfinite(gaps).sum() >= gaps.size - 1 or method == "inexact-halpern"
+        assert np.isfinite(gaps[0]) == (start.sum() == 2)
+        assert np.all(gaps[np.isfinite(gaps)] >= -1e-12)
+
+
+@pytest.mark.parametrize("method", [m for m in DETERMINISTIC + SUMS if m != "inexact-halpern"])
+def test_points_lie_in_the_set_from_the_first_step_on(method):
+    seen = []
+    refopt.solve_vi(
+        OPERATOR, START + 1.0, prox=lambda v: project_box(v, -0.2, 0.3), method=method, rng=0,
+        maxfev=60, callback=seen.append,
+    )  # fmt: skip
+    assert len(seen) > 2 and all(-0.2 <= s.x.min() and s.x.max() <= 0.3 for s in seen)
+
+
 def test_the_anchor_costs_nothing_where_it_is_not_needed():
     plain, anchored = (refopt.solve_vi(OPERATOR, START, method=m, tol=1e-6) for m in ("eg", "eag"))
     assert anchored.success and anchored.nfev <= 1.05 * plain.nfev

@@ -137,7 +137,7 @@ def vr_halpern(
     -------
     OptimizeResult
         ``x``, ``fun`` and ``residual`` (recomputed at x), ``gap`` (of games on
-        two simplices, else None), ``success``, ``status``, ``message``, ``nit``,
+        two simplices, NaN outside them, else None), ``success``, ``status``, ``message``, ``nit``,
         ``nstep`` (steps k), ``nfev`` (``ncomp / n``), ``ncomp`` (component
         evaluations), ``nrestart``, ``step`` (the last one), ``L``, ``backend``,
         ``history`` (time, fun, residual, nfev, nstep, restart, step, gap).

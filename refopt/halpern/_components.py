@@ -143,12 +143,12 @@ class FiniteSumOperator(HoldsNamespace):
         return [(self.n, self.weights if isinstance(sampling, str) else sampling)]
 
     def gap(self, u, g):
-        """Return a duality gap, None where there is none.
+        """Return a duality gap, None where there is none, NaN outside the set.
 
         Parameters
         ----------
         u : array, shape (d,)
-            A feasible point.
+            A point.
         g : array, shape (d,)
             The value F(u).
 

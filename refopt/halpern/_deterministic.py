@@ -89,14 +89,19 @@ def popov(problem, u, step):
 
 
 def forward_backward_forward(problem, u, step):
-    """h = J(u - eta F(u)), u <- h - eta (F(h) - F(u)); eta < 1/L."""
+    """h = J(u - eta F(u)), u <- h - eta (F(h) - F(u)); eta < 1/L.
+
+    Yields h, where F is known too: u may lie outside the set.
+    """
     F, J = problem.F, problem.J
-    for nstep in itertools.count():
-        g = F(u)
-        yield problem.point(u, g, nstep)
+    g = F(u)
+    yield problem.point(u, g)
+    for nstep in itertools.count(1):
         while True:
             h = J(u - step.eta * g, step.eta)
             gh = F(h)
             if step.accepts(problem.xp, h - u, gh - g):
                 break
+        yield problem.point(h, gh, nstep)
         u = h - step.eta * (gh - g)
+        g = F(u)

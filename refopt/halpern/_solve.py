@@ -144,7 +144,7 @@ def solve_vi(
     -------
     OptimizeResult
         ``x``, ``fun`` and ``residual`` (recomputed at x), ``gap`` (of games on
-        two simplices, else None), ``success``, ``status``, ``message``, ``nit``,
+        two simplices, NaN outside them, else None), ``success``, ``status``, ``message``, ``nit``,
         ``nstep``, ``nfev`` (evaluations of F; ``ncomp / n`` of sums), ``ncomp``
         (component evaluations), ``nrestart``, ``step`` (the last one), ``L``,
         ``method``, ``backend``, ``history`` (time, fun, residual, nfev, nstep,
@@ -169,7 +169,8 @@ def solve_vi(
     Notes
     -----
     Where the residual grows a hundredfold, the step is halved and the run goes on
-    from its best point. Memory: four to eight vectors.
+    from its best point. x0 need not lie in C; nobody looks whether C is empty.
+    Memory: four to eight vectors.
 
     References
     ----------
