@@ -338,7 +338,7 @@ def test_every_end_is_told_and_the_best_pair_returned(method):
     assert timed.status == 6 and timed.nit <= 2
 
 
-@pytest.mark.parametrize("method", ["auto", "interior-point", "double-oracle"])
+@pytest.mark.parametrize("method", EXACT)
 def test_a_tolerance_below_rounding_ends(method):
     res = refopt.matrix_game(uniform_game(40, 60, 3), method=method, tol=1e-25)
     assert res.status in (0, 3)

@@ -55,7 +55,8 @@ class AffineVI(FiniteSumOperator):
         places = np.arange(d)[:, None] if blocks is None else np.asarray(blocks)
         if places.ndim != 2 or not np.array_equal(np.sort(places, axis=None), np.arange(d)):
             raise ValueError(
-                f"blocks must hold each of the {d} coordinates once, in an array of shape (n, s)"
+                f"blocks must hold each of the {d} coordinates once, in an array of shape (n, s), "
+                f"got {places.tolist()}"
             )
         self.n, self.shape = places.shape[0], (d,)
         self.places = xp.asarray(places.astype(np.int64))

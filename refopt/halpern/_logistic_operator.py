@@ -73,8 +73,10 @@ class LogisticSaddle(FiniteSumOperator):
         X = matrix(xp, X, "X")
         self.n, self.d = X.shape
         labels = column(xp, labels, self.n, "labels", X.dtype)
-        if not bool(xp.all(xp.abs(labels) == 1)):
-            raise ValueError("labels must be -1 and +1, got others")
+        others = xp.abs(labels) != 1
+        if bool(xp.any(others)):
+            found = _validate.first_place(xp, labels, others)
+            raise ValueError(f"labels must be -1 and +1, got {found}")
         self.lam, self.kappa = _validate.positive(lam, "lam"), _validate.positive(kappa, "kappa")
         self.Z = X * labels[:, None]
         self.shape, self.arrays = (self.d + self.n,), (self.Z,)

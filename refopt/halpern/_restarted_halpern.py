@@ -22,7 +22,7 @@ _CHECK = 40  # steps between looks at the residual, which make one iteration
 _SUFFICIENT, _NECESSARY, _ARTIFICIAL = 0.2, 0.8, 0.36  # when to restart
 _GROWTH = 4.0  # of the step, at a restart
 _VIOLATIONS = 1  # of the grown step's bound, then it grows no more
-_POLISH_BELOW = 1e-2  # gap, relative to the entries
+_POLISH_BELOW, _ROUNDING = 1e-2, 1e-15  # gap, relative to the entries
 
 
 def restarted_halpern(
@@ -70,6 +70,8 @@ def restarted_halpern(
                 if bounds[0] - bounds[1] < most - least:
                     pair, (most, least) = exact, bounds
             yield Iterate(x=pair, fun=middle(most, least), error=most - least)
+            if most - least <= _ROUNDING * game.scale:
+                return _status.STALLED, ""
         x, y = epoch.x_new, epoch.y_new
         steps.renew(epoch)
 
