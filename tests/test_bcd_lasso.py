@@ -409,3 +409,55 @@ BAD = [
 def test_bad_input_is_named(change, error, message):
     with pytest.raises(error, match=message):
         refopt.lasso(**GOOD | change)
+
+
+FAR = [(np.asarray, 1e4), (np.asarray, 1e6), (np.asarray, 1e8)] + [
+    (scipy.sparse.csc_array, shift) for shift in (1e4, 1e6, 1e8, 1e12)
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("form", "shift"), FAR)
+@pytest.mark.parametrize("options", [{}, {"l2": 0.1}, {"sample_weight": np.arange(30) % 4}])
+def test_the_gap_is_true_where_means_are_far_above_the_spread(form, shift, options, backend):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 5)) + shift  # rounded as the solver sees it
+    centred = X - shift
+    y = centred @ [1.0, 2.0, 0.0, 0.0, 0.0] + 0.1 * rng.standard_normal(30)
+    s, l2 = options.get("sample_weight", np.ones(30)), options.get("l2", 0.0)
+    centred, y_centred = (v - np.average(v, 0, s) for v in (centred, y))
+    root = np.sqrt(s)
+    U, v = root[:, None] * centred, root * y_centred
+    best = refopt.lasso(U, v, 0.1, l2=l2, tol=1e-14)
+    zero = 0.5 * v @ v
+    res = refopt.lasso(form(X), y, 0.1, fit_intercept=True, backend=backend, **options)
+    excess = (objective(U, v, 0.1, res.x, l2) - best.fun) / zero
+    assert excess <= res.gap + 1e-15
+    if form is np.asarray or shift <= 1e6:
+        assert res.success
+    if form is np.asarray:
+        assert res.gap < 1e-14
+        np.testing.assert_allclose(res.x, best.x, atol=1e-9)
+        middle = np.average(y, weights=s) - np.average(X, 0, s) @ res.x
+        assert res.intercept == pytest.approx(middle, abs=1e-12 * shift)
+    path = refopt.lasso_path(form(X), y, [1.0, 0.1], fit_intercept=True, backend=backend, **options)
+    excess = (objective(U, v, 0.1, path.coefs[:, 1], l2) - best.fun) / zero
+    assert excess <= path.gaps[1] + 1e-15
+
+
+def test_a_tiny_squared_penalty_is_no_obstacle():
+    X, y = instance(40, 20)
+    lam = 0.1 * lam_max(X, y)
+    plain_ = refopt.lasso(X, y, lam, tol=1e-12)
+    res = refopt.elastic_net(X, y, lam, 1e-30, tol=1e-12)
+    assert res.success and res.gap <= 1e-12 and res.nit <= plain_.nit + 1
+    np.testing.assert_allclose(res.x, plain_.x, atol=1e-9)
+
+
+def test_a_start_far_off():
+    X, y = instance(30, 8)
+    expected = refopt.lasso(X, y, 1.0, tol=1e-12).x
+    for size in (1e200, -1e160, 1e100):
+        res = refopt.lasso(X, y, 1.0, x0=np.full(8, size), tol=1e-12)
+        assert res.success
+        np.testing.assert_allclose(res.x, expected, atol=1e-9)

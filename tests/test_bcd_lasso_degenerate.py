@@ -108,7 +108,7 @@ def test_nothing_to_explain(backend):
 @pytest.mark.parametrize("intercept", [False, True])
 def test_no_columns_and_one_row(form, intercept):
     res = refopt.lasso(form(np.zeros((3, 0))), [1.0, 2.0, 3.0], 1.0, fit_intercept=intercept)
-    assert res.success and res.x.shape == (0,) and res.nit == 0
+    assert res.success and res.x.shape == (0,) and res.nit == 0 and res.gap == 0.0
     assert res.fun == pytest.approx(1.0 if intercept else 7.0)
     assert res.intercept == pytest.approx(2.0 if intercept else 0.0)
     res = refopt.lasso(form(np.array([[2.0, 1.0, 0.0]])), [3.0], 0.5, fit_intercept=intercept)

@@ -5,7 +5,10 @@ from typing import Any
 
 from refopt import _validate
 from refopt._namespace import HoldsNamespace
+from refopt.block_coordinate._indices import spread
 from refopt_backends import KernelTable, resolve
+
+_ROUNDING = 2.0**-50  # part of a column that centring leaves if it was constant
 
 
 def take_in(
@@ -139,6 +142,10 @@ class Design(HoldsNamespace):
         """diag(scale) X, a copy."""
         raise NotImplementedError
 
+    def constant(self, level: Any) -> Any:
+        """Mask of the columns that are multiples of `level`, up to rounding, (p,)."""
+        raise NotImplementedError
+
 
 class DenseDesign(Design):
     """Attributes: ``columns``, (p, n) contiguous, the transpose of X."""
@@ -170,6 +177,24 @@ class DenseDesign(Design):
 
     def scaled_rows(self, scale):
         return DenseDesign(self.xp, self.columns * scale[None, :], self._kind)
+
+    def centred(self, weights):
+        """X - 1 m', a copy, and m, the means under weights of sum one.
+
+        Rows of weight zero become zero, and what rounding leaves of constant columns.
+        """
+        xp = self.xp
+        means = self.columns @ weights
+        columns = self.columns - means[:, None]
+        rest = columns @ weights  # rounding of the means
+        columns -= rest[:, None]
+        columns *= xp.astype(weights > 0, xp.float64)[None, :]
+        left = xp.maximum(xp.max(columns, axis=1), -xp.min(columns, axis=1))
+        columns *= xp.astype(left > _ROUNDING * xp.abs(means), xp.float64)[:, None]
+        return DenseDesign(xp, columns, self._kind), means + rest
+
+    def constant(self, level):
+        return self.squared_norms() == 0  # as `centred` leaves them
 
 
 class SparseDesign(Design):
@@ -210,6 +235,17 @@ class SparseDesign(Design):
             (values, self.matrix.indices, self.matrix.indptr), shape=self.shape
         )
         return SparseDesign(self.xp, matrix, self._kind)
+
+    def constant(self, level):
+        xp, (n, p) = self.xp, self.shape
+        lengths = self.matrix.indptr[1:] - self.matrix.indptr[:-1]
+        full = xp.nonzero(lengths == n)[0]
+        columns = xp.reshape(self.matrix[:, full].data, (-1, n))
+        left = columns
+        for _ in range(2):  # the second time without the rounding of the first
+            left = left - (left @ level)[:, None] * level[None, :]
+        small = xp.max(xp.abs(left), axis=1) <= _ROUNDING * xp.max(xp.abs(columns), axis=1)
+        return (lengths == 0) | (spread(xp, full, xp.astype(small, xp.float64), p) > 0)
 
     @cached_property
     def by_columns(self):

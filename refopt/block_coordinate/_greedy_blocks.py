@@ -73,7 +73,7 @@ def greedy_blocks(
 def _iterate(problem, block, r, slopes, bound, first_error, changed):
     fun = problem.value(block.index, block.w, r)
     kkt = problem.optimality(block.index, block.w, slopes)
-    gap = max(0.0, fun - bound) / problem.at_zero if problem.at_zero > 0 else 0.0
+    gap = problem.gap(block.index, block.w, r, bound)
     error = gap if problem.certified else (kkt / first_error if first_error > 0 else 0.0)
     record = {
         "kkt": kkt,

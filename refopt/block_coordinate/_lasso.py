@@ -14,6 +14,7 @@ from refopt.block_coordinate._greedy_blocks import greedy_blocks
 from refopt.block_coordinate._indices import spread
 from refopt.block_coordinate._least_squares import Block, LeastSquaresL1
 from refopt.block_coordinate._result import build
+from refopt.block_coordinate._start import usable
 
 _SMALL = 2**12  # entries of X below which compiled kernels are not chosen by themselves
 SAFETY = 0.9  # room for rounding between the gap met on the way and the recomputed one
@@ -57,9 +58,9 @@ def lasso(
         D(\theta) = y^T\theta - \tfrac12\|\theta\|^2,\quad
         |x_j^T \theta| \le \lambda \omega_j,
 
-    with :math:`\theta` a multiple of a residual (with ``l2 > 0`` the dual of
-    the elastic net, for which every residual is feasible). With ``lam = l2 = 0``
-    there is no such dual, and the measure is
+    with :math:`\theta` a multiple of a residual (with ``l2 > 0`` the better of
+    this and the dual of the elastic net, for which every residual is feasible).
+    With ``lam = l2 = 0`` there is no such dual, and the measure is
     :math:`\|X^T r\|_\infty \le \mathrm{tol}\,\|X^T y\|_\infty`.
 
     Parameters
@@ -82,7 +83,9 @@ def lasso(
     sample_weight : array_like, shape (n,), optional
         Weights :math:`s_i \ge 0` of the rows, ones by default. Costs a copy of X.
     fit_intercept : bool, optional
-        Fit an unpenalised b, else b = 0.
+        Fit an unpenalised b, else b = 0. A dense X is copied once, with centred
+        columns; a sparse one is not, and columns whose means are much larger than
+        their spread then may end the run early (``status`` 3) at a larger gap.
     x0 : array_like, shape (p,), optional
         Where to start if that is better than zero, the default.
     tol : float, optional
@@ -388,20 +391,34 @@ def _intake(X, y, l2, positive, weights, sample_weight, fit_intercept, x0, backe
     factors = xp.ones(p) if weights is None else vector(xp, given[1], "weights", p)
     if p and float(xp.min(factors)) < 0:
         raise ValueError(f"weights must be nonnegative, got {float(xp.min(factors))}")
-    original, root = design, None
+    rows, root = xp.ones(n), None
     if sample_weight is not None:
-        root = xp.sqrt(row_weights(xp, given[2], n))
+        rows = row_weights(xp, given[2], n)
+        root = xp.sqrt(rows)
+    means = None
+    if fit_intercept:
+        design, means = centred(design, rows)
+    if root is not None:
         design, y = design.scaled_rows(root), y * root
     level = None
     if fit_intercept:
         level = xp.ones(n) if root is None else root
         level = level / math.sqrt(float(level @ level)) if float(level @ level) > 0 else level
     problem = LeastSquaresL1(xp, kernels, design, y, factors, l2, bool(positive), level)
-    # The intercept is level'(y - X w) over the length of the column of ones.
-    ones = xp.ones(n) if root is None else root
-    length = math.sqrt(float(ones @ ones))
-    sums = None if level is None else (float(level @ y), length)
-    return problem, original, sums
+    sums = None if level is None else (float(level @ y), math.sqrt(float(xp.sum(rows))), means)
+    return problem, design, sums
+
+
+def centred(design, rows):
+    """A dense design with columns of weighted mean zero, and their means.
+
+    A sparse one as it is, and no means: its intercept is left to a correction
+    of rank one, which cancels where means are far above the spread.
+    """
+    total = float(design.xp.sum(rows))
+    if not hasattr(design, "columns") or total == 0:
+        return design, None
+    return design.centred(rows / total)
 
 
 def vector(xp, value, name, size):
@@ -416,7 +433,7 @@ def _first_block(problem, x0):
     if x0 is None:
         return Block(problem)
     xp = problem.xp
-    x0 = problem.without_constant(vector(xp, x0, "x0", problem.design.shape[1]))
+    x0 = problem.without_constant(usable(xp, vector(xp, x0, "x0", problem.design.shape[1])))
     block = Block(problem, xp.maximum(x0, xp.zeros_like(x0)) if problem.positive else x0)
     value = problem.value(block.index, block.w, problem.residual(block.index, block.w))
     return block if value <= problem.at_zero else Block(problem)
@@ -518,18 +535,19 @@ def _recomputed(problem, x, error, kkt):
     slopes = problem.all_slopes(r)
     fun, kkt = problem.value(index, w, r), problem.optimality(index, w, slopes)
     if problem.certified:
-        gap = max(0.0, fun - problem.dual(r, slopes))
-        error = gap / problem.at_zero if problem.at_zero > 0 else 0.0
+        error = problem.gap(index, w, r, problem.dual(r, slopes))
     return error, kkt, fun
 
 
 def _intercept(problem, index, w, sums):
     if sums is None:
         return 0.0
-    along, length = sums
+    # level'(y - X w) over the length of the column of ones, less what centring took away
+    xp, (of_y, length, means) = problem.xp, sums
     if length == 0:
         return 0.0
-    return (along - float(problem.xp.take(problem.along, index) @ w)) / length
+    b = (of_y - float(xp.take(problem.along, index) @ w)) / length
+    return b if means is None else b - float(xp.take(means, index) @ w)
 
 
 def last_change(history):

@@ -14,6 +14,7 @@ _RESIDUAL_MODE_FROM = 128  # nonzeros: below, a Gram matrix stays in cache
 _COSTLY = 12  # factorisations in one solution, from which on the next shall be the last
 _EPS = 2.0**-50
 _FEW = 8  # a block that grows by less than this part takes sparse products one by one
+_LEFT = 1e-2  # part of a column's square that the intercept leaves
 _ROUNDING = 1e-12  # correlations of unpenalised columns that count as zero
 
 
@@ -44,14 +45,30 @@ class LeastSquaresL1:
     def __init__(self, xp, kernels, design, y, factors, l2, positive, level):
         self.xp, self.kernels, self.design = xp, kernels, design
         self.factors, self.l2, self.positive, self.level = factors, l2, positive, level
-        self.along: Any = None if level is None else design.transposed_times(level)
-        self.y = y if level is None else y - level * float(level @ y)
-        self._constant = None if level is None else self._constant_columns()
+        self.along: Any = None
+        self._constant: Any = None
+        self._cancelled: Any = None  # what rounding may leave along `level`, for ||r|| = 1
+        self._steep: Any = None  # sparse columns whose squares cancel
+        self.y = y
+        if level is not None:
+            self._meet(level)
         self.gradients = 0
         self.slopes = self.all_slopes(self.y)
         self.at_zero = 0.5 * float(self.y @ self.y)
         self._given = y
         self.set_penalty(0.0)
+
+    def _meet(self, level):
+        """Take in the intercept."""
+        xp, design = self.xp, self.design
+        self.y = self.y - level * float(level @ self.y)
+        self.along = along = design.transposed_times(level)
+        self._cancelled = _EPS * xp.abs(along)
+        constant = design.constant(level)
+        self._constant = constant if bool(xp.any(constant)) else None
+        if not hasattr(design, "columns"):
+            squares = design.squared_norms()
+            self._steep = squares - along * along < _LEFT * squares
 
     @cached_property
     def noise(self) -> float:
@@ -84,13 +101,14 @@ class LeastSquaresL1:
     @property
     def certified(self) -> bool:
         """Whether there is a dual bound: something is penalised."""
-        return self.l2 > 0 or self.lam > 0
+        return self.l2 > 0 or self.lam > 0 or self.slopes.shape[0] == 0
 
     def residual(self, index: Any, w: Any) -> Any:
         """r = P (y - X w)."""
         r = self.y - self.kernels.column_sum(self.design, index, w)
         if self.level is not None:
             r = r + self.level * float(self.xp.take(self.along, index) @ w)
+            r = r - self.level * float(self.level @ r)  # rounding of the large parts
         return r
 
     def all_slopes(self, r: Any) -> Any:
@@ -104,12 +122,6 @@ class LeastSquaresL1:
     def without_constant(self, w: Any) -> Any:
         """w with zeros for the columns that the intercept makes superfluous."""
         return w if self._constant is None else self.xp.where(self._constant, 0.0 * w, w)
-
-    def _constant_columns(self) -> Any:
-        """Mask of the columns of which the intercept leaves rounding only, if there are any."""
-        squares = self.design.squared_norms()
-        constant = squares - self.along * self.along <= _EPS * squares
-        return constant if bool(self.xp.any(constant)) else None
 
     def gram(self, index: Any, old: int) -> Any:
         """Rows old.. of X_B'X_B + l2 I."""
@@ -128,6 +140,15 @@ class LeastSquaresL1:
         if self.level is not None:
             along = xp.take(self.along, index)
             rows = rows - along[old:, None] * along[None, :]
+        if self._steep is not None:  # differences that cancel: these columns are centred instead
+            for a in xp.nonzero(xp.take(self._steep, index))[0]:
+                column = self.design.take(index[a : a + 1]).times(xp.ones(1))
+                for _ in range(2):  # the second time without the rounding of the first
+                    column = column - float(self.level @ column) * self.level
+                dots = self.kernels.column_dots(self.design, index, column)
+                rows[:, a] = dots[old:]
+                if a >= old:
+                    rows[a - old, :] = dots
         return rows + self.l2 * xp.eye(k - old, k, k=old) if self.l2 else rows
 
     def value(self, index: Any, w: Any, r: Any) -> float:
@@ -139,23 +160,24 @@ class LeastSquaresL1:
     def dual(self, r: Any, slopes: Any) -> float:
         """A lower bound of min F, from a multiple of the residual.
 
-        Without l2: theta = s r with |x_j'theta| <= penalty_j, and
-        D = y'theta - ||theta||^2 / 2 is largest at s = y'r / ||r||^2 within the
-        bounds. With l2 every theta = r is feasible, and
-        D = y'r - ||r||^2/2 - sum_j max(0, |x_j'r| - penalty_j)^2 / (2 l2).
+        theta = s r with |x_j'theta| <= penalty_j, and D = y'theta - ||theta||^2 / 2
+        is largest at s = y'r / ||r||^2 within the bounds. With l2 every theta = r
+        is feasible too, at D - sum_j max(0, |x_j'r| - penalty_j)^2 / (2 l2).
         """
-        xp = self.xp
+        xp, bound = self.xp, -math.inf
         square, along = float(r @ r), float(self.y @ r)
         size = slopes if self.positive else xp.abs(slopes)
+        if self._cancelled is not None:  # what makes the bound true of inexact slopes
+            size = size + self._cancelled * math.sqrt(square)
         if self.l2 > 0:
             excess = xp.maximum(size - self.penalty, xp.zeros_like(size))
-            return along - 0.5 * square - half_square(xp, excess, self.l2)
+            bound = along - 0.5 * square - half_square(xp, excess, self.l2)
         if square == 0:
             return 0.0
         if self.unpenalised.shape[0]:
             free = float(xp.max(xp.take(size, self.unpenalised)))
             if free > _ROUNDING * float(xp.max(xp.abs(self.slopes))) + self.noise:
-                return -math.inf
+                return bound
         # Only the ratios of penalised columns bound s.
         one = xp.ones_like(size)
         worst = xp.where(self.penalty > 0, size / xp.where(self.penalty > 0, self.penalty, one), 0)
@@ -163,7 +185,17 @@ class LeastSquaresL1:
         most = 1 / ratio if ratio > 0 else math.inf
         least = 0.0 if self.positive else -most
         s = min(max(along / square, least), most)
-        return s * along - 0.5 * s * s * square
+        return max(bound, s * along - 0.5 * s * s * square)
+
+    def gap(self, index: Any, w: Any, r: Any, bound: float) -> float:
+        """(F(w) - bound) / F(0), where F is as large as rounding allows."""
+        if not self.at_zero > 0:
+            return 0.0
+        fun = self.value(index, w, r)
+        if self._cancelled is not None:
+            doubt = float(self.xp.take(self._cancelled, index) @ self.xp.abs(w))
+            fun += doubt * math.sqrt(float(r @ r))
+        return max(0.0, fun - bound) / self.at_zero
 
     def optimality(self, index: Any, w: Any, slopes: Any) -> float:
         """max_j dist(x_j'r - l2 w_j, penalty_j d|w_j|)."""
