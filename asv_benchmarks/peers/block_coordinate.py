@@ -1,7 +1,7 @@
 """Compare `refopt.lasso` and `refopt.l1_logistic` with the solvers a user would pick instead.
 
     python asv_benchmarks/peers/block_coordinate.py [--data DIR] [--adelie PYTHON] [--kinds ...]
-        [--only NAME ...] [--match TEXT] [--limit SECONDS] [--save FILE]
+        [--only NAME ...] [--match TEXT] [--unseen] [--limit SECONDS] [--save FILE]
 
 One run, one thread each, compilation excluded. A time is that of one cold run
 at the loosest tolerance with which the gap, recomputed outside, is small
@@ -39,6 +39,7 @@ def main():
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help='these solvers; "peers": all')
     parser.add_argument("--match", metavar="TEXT", default="", help="instances whose name has it")
+    parser.add_argument("--unseen", action="store_true", help="no constant was chosen on these")
     parser.add_argument("--limit", type=float, default=10, help="wall-clock seconds per solver")
     parser.add_argument("--peers-from", type=Path, metavar="FILE", help="peers' times saved before")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the raw numbers as JSON")
@@ -53,7 +54,7 @@ def main():
     for kind in options.kinds:
         names = [name for name in chosen_solvers(kind, options) if warm_up(name, kind)]
         entries = []
-        for problem in data.instances(kind, options.data, options.match):
+        for problem in data.instances(kind, options.data, options.match, options.unseen):
             entry = measured(problem, names, options)
             old = earlier.get(entry["name"], {})
             entry["solvers"] = old.get("solvers", {}) | entry["solvers"]

@@ -74,14 +74,32 @@ LOGISTIC_FRESH = _table("""
     dataset-b-500-3000@823 .1 .01
     dataset-b-4000-800@824 .1 .01
 """)
+UNSEEN = {
+    "lasso": _table("""
+        correlated-400-4000-0.5@911 .1 .01
+        correlated-600-1000-0.9@912 .1 .01
+        correlated-3000-400-0.3@913 .1 .01
+        dataset-a-800-6000@914 .1 .01
+        dataset-a-3000-1500@915 .1 .01
+    """),
+    "logistic": _table("""
+        correlated-500-3000-0.7@921 .1 .01
+        correlated-2000-400-0.5@922 .1 .01
+        dataset-b-800-5000@923 .1 .01
+        dataset-b-5000-600@924 .1 .01
+    """),
+}
 BUNDLED = {"lasso": "digits", "logistic": "breast-cancer"}
 
 
-def instances(kind, folder=None, match=""):
-    """Yield the instances whose names have a text; no public ones where there is no folder."""
+def instances(kind, folder=None, match="", unseen=False):
+    """Yield the instances whose names have a text; no public ones where there is no folder.
+
+    Or those that were drawn after all constants were chosen.
+    """
     known, fresh = (LASSO, LASSO_FRESH) if kind == "lasso" else (LOGISTIC, LOGISTIC_FRESH)
     bundled = [(BUNDLED[kind], ratio) for ratio in (0.1, 0.01)]
-    for data, ratio in known + bundled + fresh:
+    for data, ratio in UNSEEN[kind] if unseen else known + bundled + fresh:
         at_hand = folder is not None or data.partition("[")[0] not in PUBLIC
         if at_hand and match in _name(data, ratio):
             yield instance(data, kind, ratio, folder)
