@@ -261,3 +261,16 @@ def test_many_rows_in_few_columns_reach_small_gaps():
     y = np.where(z + 0.3 * z.std() * rng.standard_normal(5000) > 0, 1.0, -1.0)
     res = refopt.svm_dual(X, y, tol=1e-10)
     assert res.success and certificate(X, y, 1.0, res) <= 1e-10
+
+
+@pytest.mark.parametrize("seed", [10, 16, 22, 44, 77, 78, 99])
+@pytest.mark.parametrize("C", [1e2, 1e3, 1e4])
+def test_few_rows_of_unlike_columns_at_a_large_C(seed, C):
+    """Where sweeps are cheap and slow, and where proximal steps alone would crawl or zigzag."""
+    rng = np.random.default_rng(seed)
+    n, p = rng.integers(5, 150), rng.integers(1, 12)
+    X = rng.standard_normal((n, p)) * 10 ** rng.uniform(-1, 1, p)
+    y = np.where(X @ rng.standard_normal(p) + 3 * rng.standard_normal(n) > 0, 1.0, -1.0)
+    res = refopt.svm_dual(X, y, C)
+    assert res.success and res.nit <= 100
+    assert certificate(X, y, C, res) <= 1e-8

@@ -18,6 +18,7 @@ _LEAST_SWEEPS, _MOST_SWEEPS = 4, 60  # of later ones
 _SETTLED = 0.003  # part of the free rows that a batch may still change before Newton begins
 _CLOSE, _FINISH = 1e-6, 0.2  # below this gap, against so much of that: the pieces are nearly right
 _LEAST_LIVE = 0.3  # part of the rows that a sweep visits beside the free ones
+_MOST_BATCHES = 25  # of coordinate descent, whatever they cost: tiny ones add up to maxiter
 _NEWTON_STEPS = 20  # coordinate descent may cost as much as so many of these
 _NEWTON_RATE = 16.0  # operations of a factorisation in the time of one entry in random order
 _NEWTON_ENTRIES = 6e5  # such entries in the time of what else a Newton step needs
@@ -25,12 +26,14 @@ _SIGMA, _SETTLED_SIGMA = 10.0, 1000.0  # the first sigma times the mean squared 
 _GROWTH, _LEAP = 5.0, 100.0  # of sigma after each proximal step, and after an easy one
 _EASY = 3  # Newton steps of an easy one
 _MOST_SIGMA, _UTMOST_SIGMA = 1e4, 1e5  # over the same; a larger one brings rounding errors into a
+_MOST_CAPS, _UTMOST_CAPS = 10.0, 100.0  # or so many times the largest C, if that is more
 _SLOW = 0.3  # fall of the gap that calls for a larger one all the same
 _NEAR = 0.5  # rows whose margin is within this of 1 may change in a proximal step
 _INNER = 50
 _FORCING = 0.3
 _MOST_DENSE = 4000  # rows of a Newton matrix that is stored
-_RISE = 1e-9  # of the dual, relative: less is no progress
+_RISE = 1e-9  # of the dual, relative: less is no progress,
+_ROUNDING = 1e-14  # and so little of its terms rounding, for which sigma is to blame
 _PATIENCE = 6
 
 
@@ -133,16 +136,23 @@ def hinge_newton(rows, C, a, effort, sweeping, tol):
         close = point.gap < _CLOSE and more * sweep > _FINISH * newton
         if close or (more * sweep > newton and changed <= _SETTLED * free):
             settled, sigma = True, _SETTLED_SIGMA / mean
-        settled = settled or (more * sweep > newton and spent > newton)
+        settled = settled or (more * sweep > newton and spent > newton) or seed > _MOST_BATCHES
         sweeps = math.ceil(min(_MOST_SWEEPS, max(_LEAST_SWEEPS, more)))
-    most = max(_MOST_SIGMA / mean, _SIGMA * float(xp.max(C)))
-    best, failures = math.inf, 0
+    largest = float(xp.max(C))
+    most = max(_MOST_SIGMA / mean, _MOST_CAPS * largest)
+    safe = _UTMOST_SIGMA / mean
+    utmost = max(safe, _UTMOST_CAPS * largest)
+    best, failures, crawling = math.inf, 0, False
     while failures < _PATIENCE:
         dual = point.dual
-        point, steps, solved = proximal_step(rows, C, point, sigma, effort)
+        point, steps, solved = proximal_step(rows, C, point, sigma, effort, crawling)
         yield _iterate(xp, point, C, sigma)
-        if solved and sigma >= most and point.gap > _SLOW * best:
-            most = max(most, min(most * _GROWTH, _UTMOST_SIGMA / mean))
+        slow = solved and sigma >= most and point.gap > _SLOW * best
+        crawling = crawling or slow
+        if slow:
+            if point.dual - dual <= _ROUNDING * float(xp.sum(point.a)):
+                utmost = max(most / _GROWTH, safe)
+            most = min(most * _GROWTH, utmost)
         better = point.gap < 0.9 * best or point.dual - dual > _RISE * abs(dual)
         failures = 0 if better else failures + 1
         best = min(best, point.gap)
@@ -161,12 +171,12 @@ def _sweeps_left(path, tol):
     return max(math.log(gap / tol), 0.0) * (done - earlier) / math.log(before / gap)
 
 
-def proximal_step(rows, C, point, sigma, effort):
+def proximal_step(rows, C, point, sigma, effort, prolong=False):
     """argmin of q(a) + |a - point.a|^2 / (2 sigma) in the box, over the rows near the margin.
 
     With a(w) = clip(a0 + sigma (1 - Zw), 0, C) the step is the root of w = Z'a(w), where a
     convex piecewise quadratic function of w is least: Newton's method with the exact
-    minimiser along each direction. Ends after finitely many steps.
+    minimiser along each direction. Ends after finitely many steps. The step may be prolonged.
 
     Returns
     -------
@@ -214,10 +224,29 @@ def proximal_step(rows, C, point, sigma, effort):
             solved = size <= 1e3 * floor
             break
         w, margins, whole = w + t * d, margins + t * u, abs(t - 1.0) < 1e-6
+    if prolong:
+        a = _prolonged(xp, start, a, cap, part.combine(a) + rest, point.w)
     new = _put(xp, point.a, near, a)
     effort.nbev += index.shape[0]
     effort.njev += 1
     return evaluate(rows, C, new), steps, solved
+
+
+def _prolonged(xp, start, a, cap, w, before):
+    """a + t (a - start) with the t >= 0 that minimises the dual in the box.
+
+    Where rows depend on one another the dual may fall along a line whose length is many
+    sigma, and proximal steps alone would crawl.
+    """
+    d, u = a - start, w - before
+    slope, bend = float(u @ w - xp.sum(d)), float(u @ u)
+    if not (slope < 0 and bool(xp.any(d != 0))):
+        return a
+    room = xp.where(d > 0, cap - a, a) / xp.where(d == 0, 1.0, xp.abs(d))
+    t = float(xp.min(xp.where(d == 0, math.inf, room)))
+    if bend > 0:
+        t = min(t, -slope / bend)
+    return xp.clip(a + t * d, 0.0, cap)
 
 
 def _norm(xp, v):

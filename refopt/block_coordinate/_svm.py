@@ -103,11 +103,13 @@ def svm_dual(
     -----
     Batches of sweeps of dual coordinate descent with shrinking for as long as
     they promise to reach `tol` sooner than Newton steps would, and until the
-    free rows settle or as much was spent as on some Newton steps; then
+    free rows settle, as much was spent as on some Newton steps, or 25 batches did
+    not reach `tol`; then
     proximal steps in the dual, each solved by a semismooth Newton method for w
     with exact line search over the rows near the margin, with a growing
     proximal parameter. The Newton matrix is p x p, or as large as the set of
-    free rows where that is smaller. On this piecewise quadratic problem the
+    free rows where that is smaller. Where they crawl, steps are prolonged along
+    their line as far as the dual falls within the bounds. On this piecewise quadratic problem the
     proximal method ends after finitely many steps, which is why small gaps
     cost little more than moderate ones. Memory: X once more, and the square
     of the smaller of p and the number of free rows. float32 input is solved in
