@@ -183,6 +183,12 @@ def listener(callback, view):
     """The callback as a function of an iterate and its number, None if there is none."""
     if callback is None:
         return None
+    tell = by_position(callback)
+    return lambda iterate, nit: tell(view(iterate, nit))
+
+
+def by_position(callback: Callable) -> Callable[[OptimizeResult], Any]:
+    """The callback as a function that takes its result by position."""
     if not callable(callback):
         raise TypeError(f"callback must be callable, got {type(callback).__name__}")
     try:
@@ -190,5 +196,5 @@ def listener(callback, view):
     except (TypeError, ValueError):  # some builtins have no signature
         parameters = ()
     if set(parameters) == {"intermediate_result"}:
-        return lambda iterate, nit: callback(intermediate_result=view(iterate, nit))
-    return lambda iterate, nit: callback(view(iterate, nit))
+        return lambda result: callback(intermediate_result=result)
+    return callback

@@ -233,3 +233,10 @@ def test_a_negative_time_limit_is_refused():
     Q, c = instance()
     with pytest.raises(ValueError, match="time_limit must be nonnegative"):
         refopt.box_qp(Q, c, (0.0, 1.0), time_limit=-1)
+
+
+def test_two_pairs_in_a_tuple_are_bounds_and_in_a_list_pairs():
+    solve = lambda bounds: refopt.box_qp(np.eye(2), [5.0, 5.0], bounds).x.tolist()
+    assert solve(((0, 1), (0, 2))) == [0.0, 1.0]
+    assert solve([(0, 1), (0, 2)]) == [0.0, 0.0]
+    assert solve(scipy.optimize.Bounds([0, 1], [0, 2])) == [0.0, 1.0]

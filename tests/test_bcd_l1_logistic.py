@@ -301,6 +301,8 @@ BAD = [
     ({"X": np.zeros((0, 3)), "y": []}, ValueError, "X must have at least one row"),
     ({"weights": np.ones(2)}, ValueError, "weights must have 3"),
     ({"weights": [1.0, -1.0, 1.0]}, ValueError, "weights must be nonnegative"),
+    ({"lam": 0.0, "l2": 1.0, "weights": np.ones(2)}, ValueError, "weights must have 3"),
+    ({"lam": 0.0, "l2": 1.0, "weights": -np.ones(3)}, ValueError, "weights must be nonnegative"),
     ({"sample_weight": [1.0, -1.0, 1.0]}, ValueError, "sample_weight must be nonnegative"),
     ({"x0": np.ones(2)}, ValueError, "x0 must have 3"),
     ({"tol": -1.0}, ValueError, "tol must be"),
@@ -356,3 +358,18 @@ def test_extreme_units(size):
     assert res.success and np.allclose(res.x * size, plain.x, rtol=1e-6, atol=1e-8)
     res = refopt.l1_logistic(X, y, lam * size, sample_weight=np.full(60, size), tol=1e-10)
     assert res.success and np.allclose(res.x, plain.x, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("l2", [0.0, 1.0])
+def test_without_the_penalty_the_result_has_the_same_form(l2):
+    X, y = instance(60, 5)
+    y[:6] *= -1  # not separable
+    seen = []
+    res = refopt.l1_logistic(X, y, 0.0, l2=l2, callback=lambda r: seen.append(r.nit))
+    other = refopt.l1_logistic(X, y, 0.5, l2=l2)
+    assert res.success and set(res) == set(other) and set(res.history) == set(other.history)
+    assert res.classes.tolist() == other.classes.tolist() == [-1, 1]
+    assert seen == list(range(1, res.nit + 1))
+    assert {len(column) for column in res.history.values()} == {res.nit + 1}
+    assert res.history["nnz"].tolist() == [0] + [5] * res.nit
+    assert np.isnan(res.history["gap"]).all() == (l2 == 0)

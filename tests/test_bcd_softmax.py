@@ -315,9 +315,9 @@ def test_duplicated_and_empty_columns(l1):
     ("change", "error", "text"),
     [
         (
-            {"labels": np.zeros(150)},
+            {"labels": np.zeros(150), "l2": 0.0},
             ValueError,
-            "labels must hold at least two classes, got the class 0.0 only",
+            "labels must hold at least two classes without a penalty, got the class 0.0 only",
         ),
         ({"labels": np.zeros(3)}, ValueError, "one label per row of X, 150, got shape"),
         ({"labels": np.full(150, np.nan)}, ValueError, "labels must be finite"),
@@ -353,3 +353,14 @@ def test_far_more_columns_than_rows(intercept, twins):
     assert all(r.x.shape == res.x.shape and np.isfinite(r.fun) for r in seen)
     warm = softmax(X, c, 1.0, fit_intercept=intercept, tol=1e-10, x0=res.x)
     assert warm.success and warm.nit <= 2
+
+
+@pytest.mark.parametrize("penalties", [(1.0, 0.0), (0.0, 1.0), (0.5, 1.0)])
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("start", [None, np.ones((20, 1))])
+def test_of_one_class_the_answer_is_zero(penalties, intercept, start):
+    X, _ = data()
+    l2, l1 = penalties
+    res = softmax(X, ["a"] * 150, l2, l1=l1, fit_intercept=intercept, x0=start)
+    assert res.success and res.fun == 0 and res.gap == 0
+    assert res.x.shape == (20, 1) and not res.x.any() and res.classes.tolist() == ["a"]

@@ -55,7 +55,9 @@ def box_qp(
     bounds : tuple, list of pairs or scipy.optimize.Bounds
         A tuple ``(l, u)`` of numbers or arrays, a list (or array of two
         columns) with one pair per variable, or ``Bounds``. Infinite values are
-        allowed, and ``None`` for them in pairs.
+        allowed, and ``None`` for them in pairs. A tuple of two items is always
+        ``(l, u)``: with two variables ``((0, 1), (0, 2))`` means l = (0, 1) and
+        u = (0, 2). Pairs per variable are a list, ``[(0, 1), (0, 2)]``.
     x0 : array_like, shape (p,), optional
         Start; what lies outside the bounds is projected.
     tol : float, optional

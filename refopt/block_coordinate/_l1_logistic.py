@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import numpy as np
 from scipy.optimize import OptimizeResult
 
 from refopt import _driver, _status, _validate
@@ -91,9 +92,10 @@ def l1_logistic(
     Returns
     -------
     OptimizeResult
-        ``x`` the coefficients, with exact zeros; ``intercept``; ``fun``; ``gap``
-        the duality gap over F(0); ``kkt`` the largest violation of the
-        optimality conditions; ``active`` the mask of the zeros,
+        ``x`` the coefficients, with exact zeros; ``intercept``; ``classes`` in the
+        order of -1, 1; ``fun``; ``gap`` the duality gap over F(0) (None, and NaN in
+        the history, without penalties); ``kkt`` the largest violation of the
+        optimality conditions; ``active`` the mask of the zeros (none with lam = 0),
         ``nit_active`` the last iteration that changed it; ``nit`` passes over
         all columns, ``njev`` gradients, ``nbev`` Newton steps, ``nchol``
         factorisations; ``success``, ``status``, ``message``, ``history`` with
@@ -139,12 +141,6 @@ def l1_logistic(
     (array([0.2023, 0.    ]), True)
     """
     lam = _validate.nonnegative(lam, "lam")
-    if lam == 0:
-        return logistic(
-            X, y, l2, sample_weight=sample_weight, fit_intercept=fit_intercept, x0=x0, tol=tol,
-            maxiter=maxiter, callback=callback, disp=disp, time_limit=time_limit,
-            backend=backend, history=history,
-        )  # fmt: skip
     l2 = _validate.nonnegative(l2, "l2")
     given = [
         None if v is None else _validate.as_array(v, name)
@@ -159,10 +155,16 @@ def l1_logistic(
     small = math.prod(getattr(X, "shape", ())) < _SMALL
     xp, kernels, design = take_in(X, *given, backend=backend, small=small, names=names)
     n, p = design.shape
-    y, _ = signs(xp, given[0], n)
+    y, classes = signs(xp, given[0], n)
     factors = xp.ones(p) if weights is None else vector(xp, given[1], "weights", p)
     if p and float(xp.min(factors)) < 0:
         raise ValueError(f"weights must be nonnegative, got {float(xp.min(factors))}")
+    if lam == 0:
+        return _without_l1(
+            X, given[0], l2, sample_weight=given[2], fit_intercept=fit_intercept, x0=given[3],
+            tol=tol, maxiter=maxiter, callback=callback, disp=disp, time_limit=time_limit,
+            backend=backend, history=history,
+        )  # fmt: skip
     rows = row_weights(xp, given[2], n)
     if fit_intercept:
         present = y[rows > 0]
@@ -215,6 +217,7 @@ def l1_logistic(
         detail="float32 carries no more than 1e-6." if options["floor"] else "",
         history=history,
         intercept=b,
+        classes=classes,
         gap=error,
         kkt=kkt,
         active=x == 0,
@@ -224,6 +227,33 @@ def l1_logistic(
         nbev=problem.blocks,
         nchol=problem.factored,
     )
+
+
+def _without_l1(X, y, l2, *, x0, callback, history, **options):
+    """`logistic`, with the history that problems with the L1 penalty have."""
+    tell = None if callback is None else _driver.by_position(callback)
+    count = lambda x: 0 if x is None else int((x != 0).sum())
+    seen = [count(x0)]
+
+    def watch(intermediate_result):
+        seen.append(count(intermediate_result.x))
+        if tell is not None:
+            tell(intermediate_result)
+
+    res = logistic(
+        X, y, l2, x0=x0, callback=watch if history else callback, history=history, **options
+    )
+    if history:
+        old, size = res.history, res.history["fun"].shape[0]
+        nnz = np.full(size, count(res.x))
+        nnz[: len(seen)] = seen
+        res.history = {key: old[key] for key in ("time", "fun", "kkt")}
+        res.history |= {
+            "gap": old.get("gap", np.full(size, np.nan)),
+            "nnz": nnz,
+            "block_size": np.full(size, float(res.x.shape[0])),
+        }
+    return res
 
 
 def _recomputed(problem, w, b):

@@ -117,8 +117,8 @@ def softmax(
     Raises
     ------
     ValueError
-        Wrong shapes, NaN or infinity, negative penalties or weights, fewer than
-        two classes.
+        Wrong shapes, NaN or infinity, negative penalties or weights, one class
+        without a penalty (with one the answer is 0).
     TypeError
         Complex or non-numeric input, arrays of different libraries.
 
@@ -167,9 +167,14 @@ def softmax(
     weights = row_weights(xp, sample_weight, n)
     number, classes = _weighted_classes(xp, *codes(xp, labels, n), weights)
     K = classes.shape[0]
-    if K < 2:
-        raise ValueError(f"labels must hold at least two classes, got the class {classes[0]} only")
+    if K < 2 and l1 == l2 == 0:
+        raise ValueError(
+            "labels must hold at least two classes without a penalty, "
+            f"got the class {classes[0]} only"
+        )
     start = starting_point(xp, x0, (p, K))
+    if K < 2:  # the loss is 0, and the penalty is all of F
+        start = xp.zeros_like(start)
     problem = SoftmaxProblem(xp, kernels, design, number, K, weights, l1, l2, fit_intercept)
     V = xp.concat([start, xp.zeros((1, K))], axis=0) if fit_intercept else start
     limits = {"maxiter": maxiter, "callback": callback, "disp": disp, "time_limit": time_limit}
