@@ -19,7 +19,6 @@ from cuda_on_cpu import harness
 from refopt.block_coordinate import LeastSquares, Logistic, Quadratic, Softmax, SVMDual
 from refopt.block_coordinate._combinations import UPDATES
 from refopt.block_coordinate._selection import NAMES
-from test_transport_gpu import no_device
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((60, 90))
@@ -54,24 +53,6 @@ SOLVES = {
     "box": lambda m: refopt.box_qp(m(TALL.T @ TALL), m(SHARES), (0, 0.05), tol=1e-12),
     "svm": lambda m: refopt.svm_dual(m(X), m(CLASSES), tol=1e-10),
 }
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    return tmp_path_factory.mktemp("kernels")
-
-
-@pytest.fixture(params=["stand-in", pytest.param("device", marks=pytest.mark.gpu)])
-def cupy(request, compiled):
-    if reason := harness.unavailable() if request.param == "stand-in" else no_device():
-        pytest.skip(reason)
-    if request.param == "device":
-        import cupy
-
-        yield cupy
-    else:
-        with harness.stand_in(compiled) as cupy:
-            yield cupy
 
 
 @pytest.mark.parametrize("name", SOLVES)

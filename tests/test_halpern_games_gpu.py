@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 import refopt
-from cuda_on_cpu import harness
 from refopt.problems import gaussian_game, policeman_burglar
-from test_transport_gpu import no_device
 
 GAMES = {
     "wide": gaussian_game(30, 45, 7),
@@ -18,24 +16,6 @@ GAMES = {
     "few strategies": policeman_burglar(60),
     "single": gaussian_game(20, 20, 9).astype(np.float32),
 }
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    return tmp_path_factory.mktemp("kernels")
-
-
-@pytest.fixture(params=["stand-in", pytest.param("device", marks=pytest.mark.gpu)])
-def cupy(request, compiled):
-    if reason := harness.unavailable() if request.param == "stand-in" else no_device():
-        pytest.skip(reason)
-    if request.param == "device":
-        import cupy
-
-        yield cupy
-    else:
-        with harness.stand_in(compiled) as cupy:
-            yield cupy
 
 
 @pytest.mark.parametrize("name", GAMES)

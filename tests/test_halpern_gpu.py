@@ -8,33 +8,13 @@ import numpy as np
 import pytest
 
 import refopt
-from cuda_on_cpu import harness
 from refopt.halpern import AffineVI, BilinearGame, LogisticSaddle, RowLinear
 from refopt.problems import row_sum
 from refopt.proximal import Product, project_affine, project_nonneg, project_simplex, project_soc
-from test_transport_gpu import no_device
 
 METHODS = ["forward", "eg", "eag", "forb", "popov", "fbf"]
 METHODS += ["vr-eg", "vr-forb", "l-svrg", "vr-halpern", "inexact-halpern"]
 PROBLEM = row_sum(40, 3, decay=1.0, seed=5)
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    return tmp_path_factory.mktemp("kernels")
-
-
-@pytest.fixture(params=["stand-in", pytest.param("device", marks=pytest.mark.gpu)])
-def cupy(request, compiled):
-    if reason := harness.unavailable() if request.param == "stand-in" else no_device():
-        pytest.skip(reason)
-    if request.param == "device":
-        import cupy
-
-        yield cupy
-    else:
-        with harness.stand_in(compiled) as cupy:
-            yield cupy
 
 
 def rows(xp):

@@ -4,12 +4,9 @@ Every test runs twice: on a CUDA device (``pytest -m gpu``), and on any machine
 over the stand-in for CuPy of ``cuda_on_cpu``.
 """
 
-import warnings
-
 import numpy as np
 import pytest
 
-from cuda_on_cpu import harness
 from refopt import transport
 
 rng = np.random.default_rng(1)
@@ -50,37 +47,6 @@ SOLVES = {
     "paper": lambda move: newton(move(C), preset="paper"),
     "two-block, largest entries": lambda move: newton(move(C), formulation="dual", sparsify="topk"),
 }
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    return tmp_path_factory.mktemp("kernels")
-
-
-@pytest.fixture(params=["stand-in", pytest.param("device", marks=pytest.mark.gpu)])
-def cupy(request, compiled):
-    if reason := harness.unavailable() if request.param == "stand-in" else no_device():
-        pytest.skip(reason)
-    if request.param == "device":
-        import cupy
-
-        yield cupy
-    else:
-        with harness.stand_in(compiled) as cupy:
-            yield cupy
-
-
-def no_device():
-    """Why nothing can run on a device here, or an empty text."""
-    try:
-        with warnings.catch_warnings(action="ignore"):  # CuPy's own, of its installation
-            import cupy
-    except ImportError:
-        return "CuPy is not installed"
-    try:
-        return "" if cupy.cuda.runtime.getDeviceCount() else "no CUDA device"
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        return f"no CUDA device: {error}"
 
 
 def assert_same(cupy, device, host, **tolerance):
