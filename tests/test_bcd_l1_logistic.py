@@ -216,6 +216,27 @@ def test_a_start_far_off():
     assert res.nit <= 1
 
 
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csc_array])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shift", [1e5, 1e8, 1e10])
+def test_means_far_above_the_spread(shift, weighted, form, backend):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 5)) + shift  # rounded as the solver sees it
+    y = (X - shift) @ [1.0, 2.0, 0.0, 0.0, 0.0] + rng.standard_normal(30) > 0
+    options = {"sample_weight": np.arange(30.0) % 4} if weighted else {}
+    options |= {"fit_intercept": True, "backend": backend}
+    best = refopt.l1_logistic(X - shift, y, 0.5, tol=1e-13, **options)
+    res = refopt.l1_logistic(form(X), y, 0.5, tol=1e-10, **options)
+    start = refopt.l1_logistic(X - shift, y, 0.5, x0=res.x, maxiter=0, **options)
+    zero = refopt.l1_logistic(X, y, 1e9 * shift, maxiter=0, **options).fun
+    assert (start.fun - best.fun) / zero <= res.gap + 1e-13
+    if form is np.asarray:
+        assert res.success
+        np.testing.assert_allclose(res.x, best.x, atol=1e-5)
+        assert res.intercept == pytest.approx(best.intercept - shift * res.x.sum(), rel=1e-5)
+
+
 @pytest.mark.parametrize("l2", [0.0, 0.3])
 def test_thin_columns_take_no_hessian(l2):
     problem = refopt.problems.dataset_b(4000, 800, 824, sparse=True)

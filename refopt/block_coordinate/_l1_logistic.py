@@ -9,7 +9,7 @@ from scipy.optimize import OptimizeResult
 from refopt import _driver, _status, _validate
 from refopt.block_coordinate._class_labels import row_weights, signs
 from refopt.block_coordinate._design import take_in
-from refopt.block_coordinate._lasso import SAFETY, last_change, run_options, vector
+from refopt.block_coordinate._lasso import SAFETY, centred, last_change, run_options, vector
 from refopt.block_coordinate._logistic_blocks import LogisticL1, logistic_blocks
 from refopt.block_coordinate._result import build
 from refopt.block_coordinate._smooth_logistic import SEPARABLE, logistic
@@ -70,7 +70,9 @@ def l1_logistic(
     sample_weight : array_like, shape (n,), optional
         Weights :math:`s_i \ge 0` of the rows, ones by default.
     fit_intercept : bool, optional
-        Fit an unpenalised b, else b = 0.
+        Fit an unpenalised b, else b = 0. A dense X is copied once for it, with
+        centred columns; a sparse one is not, and columns whose means are far above
+        their spread may then end the run early (``status`` 3).
     x0 : array_like, shape (p,), optional
         Coefficients to start at if they are better than zero, the default.
     tol : float, optional
@@ -173,6 +175,11 @@ def l1_logistic(
                 "y must hold two classes with an intercept, the problem is unbounded: got one class"
             )
     start = None if x0 is None else vector(xp, given[3], "x0", p)
+    design, means = centred(design, rows) if fit_intercept else (design, None)
+
+    def intercept(w, b):
+        return b if means is None else b - float(means @ xp.astype(w, xp.float64))
+
     options = run_options(tol, maxiter, callback, disp, time_limit, design)
     problem = LogisticL1(
         xp, kernels, design, y, rows, lam * factors, l2, bool(fit_intercept), start
@@ -181,7 +188,7 @@ def l1_logistic(
     def view(iterate, nit):
         return OptimizeResult(
             x=xp.astype(1.0 * iterate.x[0], design.dtype),
-            intercept=iterate.x[1],
+            intercept=intercept(*iterate.x),
             fun=iterate.fun,
             gap=iterate.error,
             kkt=iterate.record["kkt"],
@@ -216,7 +223,7 @@ def l1_logistic(
         backend=kernels.name,
         detail="float32 carries no more than 1e-6." if options["floor"] else "",
         history=history,
-        intercept=b,
+        intercept=intercept(x, b),
         classes=classes,
         gap=error,
         kkt=kkt,

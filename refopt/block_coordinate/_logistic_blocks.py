@@ -22,6 +22,7 @@ _INNER = 0.05  # accuracy of the quadratic model's solution beside its violation
 _SAFE = 0.5  # a step that moves no prediction further needs no line search
 _ARMIJO = 1e-3
 _ROUNDING = 1e-11
+_CANCELLED = 2.0**-50
 _LEAST_COLUMNS, _SPARSE = 64, 0.5  # of blocks that are swept by columns: entries over squares
 _PATIENCE = 8
 
@@ -178,6 +179,8 @@ class LogisticL1:
                 along = self.kernels.column_dots(self.design, index, self.curvature)
                 rest = float(xp.sum(self.theta))
                 H = H - along[:, None] * along[None, :] / total
+                # What rounding makes of the difference must not bend H downwards.
+                H = H + xp.eye(w.shape[0]) * (w.shape[0] * _CANCELLED / total * along**2)
                 reduced = gradient - along * (rest / total)
             new, factored = self.kernels.l1_quadratic(
                 H, reduced + H @ w, penalty, w, max(tol, 1e-14 * self.scale), False
