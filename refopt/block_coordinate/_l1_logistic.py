@@ -70,9 +70,9 @@ def l1_logistic(
     sample_weight : array_like, shape (n,), optional
         Weights :math:`s_i \ge 0` of the rows, ones by default.
     fit_intercept : bool, optional
-        Fit an unpenalised b, else b = 0. A dense X is copied once for it, with
-        centred columns; a sparse one is not, and columns whose means are far above
-        their spread may then end the run early (``status`` 3).
+        Fit an unpenalised b, else b = 0. Where means are more than ten times the
+        spread of a column, a dense X is copied once, with centred columns; for a
+        sparse one they may end the run early (``status`` 3).
     x0 : array_like, shape (p,), optional
         Coefficients to start at if they are better than zero, the default.
     tol : float, optional

@@ -12,7 +12,7 @@ from refopt.block_coordinate._class_labels import row_weights
 from refopt.block_coordinate._design import take_in
 from refopt.block_coordinate._greedy_blocks import greedy_blocks
 from refopt.block_coordinate._indices import spread
-from refopt.block_coordinate._least_squares import Block, LeastSquaresL1
+from refopt.block_coordinate._least_squares import LEFT, Block, LeastSquaresL1
 from refopt.block_coordinate._result import build
 from refopt.block_coordinate._start import usable
 
@@ -83,9 +83,9 @@ def lasso(
     sample_weight : array_like, shape (n,), optional
         Weights :math:`s_i \ge 0` of the rows, ones by default. Costs a copy of X.
     fit_intercept : bool, optional
-        Fit an unpenalised b, else b = 0. A dense X is copied once, with centred
-        columns; a sparse one is not, and columns whose means are much larger than
-        their spread then may end the run early (``status`` 3) at a larger gap.
+        Fit an unpenalised b, else b = 0. Where means are more than ten times the
+        spread of a column, a dense X is copied once, with centred columns; for a
+        sparse one they may end the run early (``status`` 3) at a larger gap.
     x0 : array_like, shape (p,), optional
         Where to start if that is better than zero, the default.
     tol : float, optional
@@ -412,11 +412,18 @@ def _intake(X, y, l2, positive, weights, sample_weight, fit_intercept, x0, backe
 def centred(design, rows):
     """A dense design with columns of weighted mean zero, and their means.
 
-    A sparse one as it is, and no means: its intercept is left to a correction
-    of rank one, which cancels where means are far above the spread.
+    Left to a correction of rank one, means far above the spread would cancel.
+    Where there are none, and for a sparse design: as it is, and no means.
     """
-    total = float(design.xp.sum(rows))
+    xp, total = design.xp, float(design.xp.sum(rows))
     if not hasattr(design, "columns") or total == 0:
+        return design, None
+    means = design.transposed_times(rows / total)
+    if bool(xp.all(rows == rows[0])):
+        squares = design.squared_norms() / rows.shape[0]
+    else:
+        squares = design.weighted_squares(rows / total)
+    if not bool(xp.any(squares - means * means < LEFT * squares)):
         return design, None
     return design.centred(rows / total)
 

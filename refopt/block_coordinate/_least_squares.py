@@ -14,7 +14,7 @@ _RESIDUAL_MODE_FROM = 128  # nonzeros: below, a Gram matrix stays in cache
 _COSTLY = 12  # factorisations in one solution, from which on the next shall be the last
 _EPS = 2.0**-50
 _FEW = 8  # a block that grows by less than this part takes sparse products one by one
-_LEFT = 1e-2  # part of a column's square that the intercept leaves
+LEFT = 1e-2  # a column cancels where the intercept leaves less of its square
 _ROUNDING = 1e-12  # correlations of unpenalised columns that count as zero
 
 
@@ -68,7 +68,7 @@ class LeastSquaresL1:
         self._constant = constant if bool(xp.any(constant)) else None
         if not hasattr(design, "columns"):
             squares = design.squared_norms()
-            self._steep = squares - along * along < _LEFT * squares
+            self._steep = squares - along * along < LEFT * squares
 
     @cached_property
     def noise(self) -> float:
