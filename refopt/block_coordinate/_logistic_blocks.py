@@ -178,9 +178,10 @@ class LogisticL1:
             if self.fit_intercept and total > 0:  # the best intercept for each w
                 along = self.kernels.column_dots(self.design, index, self.curvature)
                 rest = float(xp.sum(self.theta))
-                H = H - along[:, None] * along[None, :] / total
+                square = along * (along / total)
+                H = H - along[:, None] * (along / total)[None, :]
                 # What rounding makes of the difference must not bend H downwards.
-                H = H + xp.eye(w.shape[0]) * (w.shape[0] * _CANCELLED / total * along**2)
+                H = H + xp.eye(w.shape[0]) * (w.shape[0] * _CANCELLED * square)
                 reduced = gradient - along * (rest / total)
             new, factored = self.kernels.l1_quadratic(
                 H, reduced + H @ w, penalty, w, max(tol, 1e-14 * self.scale), False

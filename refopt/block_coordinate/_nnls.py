@@ -6,6 +6,10 @@ from refopt import _validate
 from refopt.block_coordinate._bounded_forms import LeastSquaresForm
 from refopt.block_coordinate._bounded_solve import solve, vector
 from refopt.block_coordinate._design import take_in
+from refopt.block_coordinate._start import usable
+from refopt.block_coordinate._units import design_entries, exponent, scaled, solve_in_units
+
+_MOST_APART = 1000
 
 
 def nnls(
@@ -94,7 +98,8 @@ def nnls(
     is stored: sweeps of coordinate descent alternate with Newton steps on the
     free coordinates, along paths that bend at the bounds, until such a step
     meets none. Once the active set is right one Newton step ends the run.
-    Memory: the square of the working set's size.
+    Memory: the square of the working set's size. Data of extreme size, beyond 1e100
+    or below 1e-100, are solved in other units, in which r(x) is meant, too.
     The Gram matrix squares the condition of A: where that exceeds about 1e7,
     small digits of x are lost that `scipy.optimize.lsq_linear` keeps. float32
     input is solved in double precision and returned in single, to no smaller
@@ -121,8 +126,21 @@ def nnls(
     x0 = None if x0 is None else _validate.as_array(x0, "x0")
     xp, kernels, design = take_in(A, b, x0, backend=backend, names=("A", "b", "x0"))
     n, p = design.shape
-    form = LeastSquaresForm(kernels, design, vector(xp, b, n, "b"))
-    return solve(
+    b = vector(xp, b, n, "b")
+    x0 = None if x0 is None else usable(xp, vector(xp, x0, p, "x0"))
+    of_A, of_b = exponent(xp, design_entries(design)), exponent(xp, b)
+    if of_b - of_A > _MOST_APART:
+        raise ValueError(f"A must be larger than b / 2^{_MOST_APART}, or x is not finite")
+    if of_A or of_b:
+        design = design.scaled_rows(xp.full(n, 2.0**-of_A))
+        b = scaled(b, -of_b)
+        near = x0 is not None and of_A - of_b < _MOST_APART // 2  # else it overflows
+        x0 = usable(xp, scaled(x0, of_A - of_b)) if near else None
+    form = LeastSquaresForm(kernels, design, b)
+    run = lambda callback: solve(
         form, xp.zeros(p), xp.full(p, math.inf), x0, tol=tol, maxiter=maxiter,
         callback=callback, disp=disp, time_limit=time_limit, history=history, least_squares=True,
     )  # fmt: skip
+    if not (of_A or of_b):
+        return run(callback)
+    return solve_in_units(run, callback, x=of_b - of_A, fun=2 * of_b)

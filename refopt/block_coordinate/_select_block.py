@@ -2,6 +2,7 @@
 
 from refopt import _rng, _validate
 from refopt.block_coordinate._selection import NAMES, SMOOTH, Selector, without_zeros
+from refopt.block_coordinate._units import exponent, scaled
 from refopt.block_coordinate.problems import Problem
 from refopt.penalties import Penalty, Zero
 from refopt_backends import resolve
@@ -98,6 +99,9 @@ def select_block(g, L, tau, rule="gs-q", *, x=None, prox=None, diag="lipschitz",
     if bool(xp.any(L < 0)):
         raise ValueError("L must be nonnegative")
     x = xp.zeros(p) if x is None else _same_length(xp, x, "x", p)
+    unit = exponent(xp, g)
+    if unit and isinstance(penalty, Zero):  # the rules compare; squares must be finite
+        g, x = scaled(g, -unit), xp.zeros(p)
     problem = _Model(xp, kernels, g, L, penalty, H, diag)
     if rule in ("gsq", "gsq-omp") and H is None:
         raise ValueError(f'rule "{rule}" needs H')

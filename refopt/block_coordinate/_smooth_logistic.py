@@ -11,6 +11,7 @@ from refopt.block_coordinate._logistic_newton import LogisticProblem, newton
 from refopt.block_coordinate._result import build
 from refopt.block_coordinate._row_space import parameters, pays, row_space_newton
 from refopt.block_coordinate._start import usable
+from refopt.block_coordinate._units import large, penalty_in_units, scaled, solve_in_units
 
 SMALL = 2**12  # entries of X below which compiled kernels are not chosen by themselves
 SAFETY = 0.9  # room for rounding between the error met on the way and the recomputed one
@@ -156,10 +157,15 @@ def logistic(
     weights = row_weights(xp, sample_weight, n)
     _bounded(xp, y, weights, l2, fit_intercept)
     start = starting_point(xp, x0, (p,))
+    unit = large(xp, weights, certified=l2 > 0)
+    weights, l2 = scaled(weights, -unit), penalty_in_units(l2, unit)
     problem = LogisticProblem(xp, kernels, design, y, weights, l2, fit_intercept)
     v = xp.concat([start, xp.zeros(1)]) if fit_intercept else start
-    limits = {"maxiter": maxiter, "callback": callback, "disp": disp, "time_limit": time_limit}
-    return _solved(problem, v, classes, tol, history, limits)
+    limits = {"maxiter": maxiter, "disp": disp, "time_limit": time_limit}
+    run = lambda callback: _solved(
+        problem, v, classes, tol, history, limits | {"callback": callback}
+    )
+    return solve_in_units(run, callback, fun=unit, absolute=("kkt",)) if unit else run(callback)
 
 
 def numbers(y):

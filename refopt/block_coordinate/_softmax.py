@@ -20,6 +20,7 @@ from refopt.block_coordinate._smooth_logistic import (
 )
 from refopt.block_coordinate._softmax_blocks import softmax_blocks
 from refopt.block_coordinate._softmax_newton import SoftmaxProblem, without_row_means
+from refopt.block_coordinate._units import large, penalty_in_units, scaled, solve_in_units
 
 _SEPARABLE = "The classes can be separated: without a penalty there is no minimiser."
 
@@ -175,10 +176,16 @@ def softmax(
     start = starting_point(xp, x0, (p, K))
     if K < 2:  # the loss is 0, and the penalty is all of F
         start = xp.zeros_like(start)
+    unit = large(xp, weights, certified=l1 > 0 or l2 > 0)
+    weights = scaled(weights, -unit)
+    l1, l2 = penalty_in_units(l1, unit), penalty_in_units(l2, unit)
     problem = SoftmaxProblem(xp, kernels, design, number, K, weights, l1, l2, fit_intercept)
     V = xp.concat([start, xp.zeros((1, K))], axis=0) if fit_intercept else start
-    limits = {"maxiter": maxiter, "callback": callback, "disp": disp, "time_limit": time_limit}
-    return _solved(problem, V, classes, tol, history, limits)
+    limits = {"maxiter": maxiter, "disp": disp, "time_limit": time_limit}
+    run = lambda callback: _solved(
+        problem, V, classes, tol, history, limits | {"callback": callback}
+    )
+    return solve_in_units(run, callback, fun=unit, absolute=("kkt",)) if unit else run(callback)
 
 
 def _weighted_classes(xp, number, classes, weights):

@@ -130,10 +130,11 @@ def cubic_step(xp: Any, g: Any, H: Any, M: float) -> Any:
     r = high
     for _ in range(_BISECTIONS):
         shifted = values + 0.5 * M * r
-        size = euclidean_norm(c / shifted)
+        step = c / shifted
+        size = euclidean_norm(step)
         low, high = (r, high) if size > r else (low, r)
         # Newton's step for size(r) - r
-        bend = -0.5 * M * float(xp.sum(c * c / shifted**3)) / size - 1
+        bend = -float(xp.sum((0.5 * M / shifted) * step * (step / size))) - 1
         new = r - (size - r) / bend
         if not low < new < high:
             new = 0.5 * (low + high)
