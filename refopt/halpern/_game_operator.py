@@ -13,42 +13,40 @@ from refopt_backends import resolve
 class BilinearGame(FiniteSumOperator):
     r"""The operator of a matrix game with linear terms.
 
-        .. math::
-            \min_x \max_y \; y^T A x + c^T x + r^T y, \qquad
-            F(x, y) = (A^T y + c,\; -A x - r)
+    .. math::
+        \min_x \max_y \; y^T A x + c^T x + r^T y, \qquad
+        F(x, y) = (A^T y + c,\; -A x - r)
 
-        Component (i, j) holds row i and column j of A; uniform sampling of square
-        games takes i = j.
+    Component (i, j) holds row i and column j of A; uniform sampling of square
+    games takes i = j.
 
-        Parameters
-        ----------
-        A : array_like or sparse matrix, shape (m, n)
-            Payments of x (columns) to y (rows).
-        c : array_like, shape (n,), optional
-            Linear terms; 0 by default.
-        r : array_like, shape (m,), optional
-            The other linear terms; 0 by default.
+    Parameters
+    ----------
+    A : array_like or sparse matrix, shape (m, n)
+        Payments of x (columns) to y (rows).
+    c : array_like, shape (n,), optional
+        Linear terms; 0 by default.
+    r : array_like, shape (m,), optional
+        The other linear terms; 0 by default.
 
-        Raises
-        ------
-        ValueError
-            Wrong shapes, NaN.
-        TypeError
-            Complex or non-numeric input, arrays of different libraries.
+    Raises
+    ------
+    ValueError
+        Wrong shapes, NaN.
+    TypeError
+        Complex or non-numeric input, arrays of different libraries.
 
-        Notes
-        -----
-        ``n_components`` is max(m, n). A dense matrix is held by rows and by columns.
+    Notes
+    -----
+    ``n_components`` is max(m, n). A dense matrix is held by rows and by columns.
 
-        Examples
-        --------
-        >>> import math
-
-    import numpy as np
-        >>> from refopt.halpern import BilinearGame
-        >>> F = BilinearGame([[1.0, -1.0], [-1.0, 1.0]])
-        >>> F.n, [float(v) for v in F.full(np.full(4, 0.5))]
-        (2, [0.0, 0.0, -0.0, -0.0])
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from refopt.halpern import BilinearGame
+    >>> F = BilinearGame([[1.0, -1.0], [-1.0, 1.0]])
+    >>> F.n, [float(v) for v in F.full(np.full(4, 0.5))]
+    (2, [0.0, 0.0, -0.0, -0.0])
     """
 
     def __init__(self, A, c=None, r=None):
