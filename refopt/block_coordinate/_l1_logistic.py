@@ -9,8 +9,14 @@ from scipy.optimize import OptimizeResult
 from refopt import _driver, _status, _validate
 from refopt.block_coordinate._class_labels import row_weights, signs
 from refopt.block_coordinate._design import take_in
-from refopt.block_coordinate._lasso import SAFETY, centred, last_change, run_options, vector
 from refopt.block_coordinate._logistic_blocks import LogisticL1, logistic_blocks
+from refopt.block_coordinate._regression_intake import (
+    SAFETY,
+    centred,
+    last_change,
+    run_options,
+    vector,
+)
 from refopt.block_coordinate._result import build
 from refopt.block_coordinate._smooth_logistic import SEPARABLE, logistic
 

@@ -12,13 +12,18 @@ from refopt.block_coordinate._class_labels import row_weights
 from refopt.block_coordinate._design import take_in
 from refopt.block_coordinate._greedy_blocks import greedy_blocks
 from refopt.block_coordinate._indices import spread
-from refopt.block_coordinate._least_squares import LEFT, Block, LeastSquaresL1
+from refopt.block_coordinate._least_squares import Block, LeastSquaresL1
+from refopt.block_coordinate._regression_intake import (
+    SAFETY,
+    centred,
+    last_change,
+    run_options,
+    vector,
+)
 from refopt.block_coordinate._result import build
 from refopt.block_coordinate._start import usable
 
 _SMALL = 2**12  # entries of X below which compiled kernels are not chosen by themselves
-SAFETY = 0.9  # room for rounding between the gap met on the way and the recomputed one
-_LEAST_SINGLE = 1e-6  # tolerance that answers in float32 can meet
 _GAP = "duality gap / F(0)"
 _KKT = "optimality max_j |X'r|_j relative to that at zero"
 
@@ -409,32 +414,6 @@ def _intake(X, y, l2, positive, weights, sample_weight, fit_intercept, x0, backe
     return problem, design, sums
 
 
-def centred(design, rows):
-    """A dense design with columns of weighted mean zero, and their means.
-
-    Left to a correction of rank one, means far above the spread would cancel.
-    Where there are none, and for a sparse design: as it is, and no means.
-    """
-    xp, total = design.xp, float(design.xp.sum(rows))
-    if not hasattr(design, "columns") or total == 0:
-        return design, None
-    means = design.transposed_times(rows / total)
-    if bool(xp.all(rows == rows[0])):
-        squares = design.squared_norms() / rows.shape[0]
-    else:
-        squares = design.weighted_squares(rows / total)
-    if not bool(xp.any(squares - means * means < LEFT * squares)):
-        return design, None
-    return design.centred(rows / total)
-
-
-def vector(xp, value, name, size):
-    value = _validate.real_array(xp, _validate.as_array(value, name), name, 1)
-    if value.shape[0] != size:
-        raise ValueError(f"{name} must have {size} entries to fit X, got {value.shape[0]}")
-    return _validate.all_finite(xp, xp.astype(value, xp.float64, copy=False), name)
-
-
 def _first_block(problem, x0):
     """The nonzeros of x0 where that is better than zero."""
     if x0 is None:
@@ -463,21 +442,6 @@ def _penalties(problem, lams, n_lams, eps):
     if largest == 0:  # every penalty has the solution zero
         return [1.0]
     return [float(lam) for lam in largest * np.geomspace(1.0, eps, n_lams)]
-
-
-def run_options(tol, maxiter, callback, disp, time_limit, design):
-    single = design.dtype == design.xp.float32
-    tol = _validate.nonnegative(tol, "tol")
-    return {
-        "tol": max(tol, _LEAST_SINGLE) if single else tol,
-        "floor": single and tol < _LEAST_SINGLE,
-        "maxiter": _validate.count(maxiter, "maxiter"),
-        "callback": callback,
-        "disp": _validate.display(disp),
-        "time_limit": None
-        if time_limit is None
-        else _validate.nonnegative(time_limit, "time_limit"),
-    }
 
 
 def _solve(problem, block, design, sums, options, history) -> Any:
@@ -555,9 +519,3 @@ def _intercept(problem, index, w, sums):
         return 0.0
     b = (of_y - float(xp.take(problem.along, index) @ w)) / length
     return b if means is None else b - float(xp.take(means, index) @ w)
-
-
-def last_change(history):
-    """The last iteration in which the signed support changed; leaves the history without it."""
-    changes = np.nonzero(history.pop("support_changed"))[0]
-    return int(changes[-1]) if changes.size else 0
