@@ -63,9 +63,6 @@ def draw(ax, runs, title):
     ax.legend(fontsize=8)
 
 
-figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-draw(axes[0], runs, "steps of the paper's scripts")
-
 # %%
 # The simplex does not feel a number that is added to all entries of F. Without the means of
 # rows and columns the same game has a matrix B of much smaller norm, and every method may take
@@ -87,8 +84,9 @@ better = {
         ("Algorithm 1, restarted", "vr-halpern"),
     )
 }
+figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
+draw(axes[0], runs, "steps of the paper's scripts")
 draw(axes[1], better, "centred, steps of the theory")
-axes[1].sharey(axes[0])
 plt.show()
 
 # %%
