@@ -6,7 +6,14 @@ Importing this package loads NumPy only.
 
 from .breast_cancer import breast_cancer
 from .colours import colour_images, colour_transfer
+from .constrained_logistic import (
+    constrained_logistic,
+    constrained_logistic_dense,
+    constrained_logistic_sparse,
+)
 from .digits import digit_from_others, digit_image, load_digits
+from .elliptic_control import elliptic_control
+from .equality import EqualityProblem
 from .games import (
     gaussian_game,
     low_rank_game,
@@ -16,6 +23,7 @@ from .games import (
     uniform_game,
 )
 from .graphs import GraphProblem, lattice, two_moons
+from .kkt import kkt_system
 from .optima import (
     LASSO_LAM_MAX,
     LASSO_OPTIMA,
@@ -30,7 +38,9 @@ from .regression import (
     dataset_c,
     lars_adversarial,
 )
+from .s2mpj import s2mpj_names, s2mpj_problem
 from .saddle import QuadraticSaddle, RowSum, ouyang_xu, row_sum
+from .textbook_equality import TEXTBOOK_EQUALITY, textbook_equality
 from .transport import (
     TransportProblem,
     assign,
@@ -48,7 +58,9 @@ __all__ = [
     "LASSO_LAM_MAX",
     "LASSO_OPTIMA",
     "NONNEGATIVE_LASSO_OPTIMA",
+    "TEXTBOOK_EQUALITY",
     "TRANSPORT_OPTIMA",
+    "EqualityProblem",
     "GraphProblem",
     "QuadraticSaddle",
     "RegressionProblem",
@@ -60,6 +72,9 @@ __all__ = [
     "cloud50",
     "colour_images",
     "colour_transfer",
+    "constrained_logistic",
+    "constrained_logistic_dense",
+    "constrained_logistic_sparse",
     "correlated",
     "dataset_a",
     "dataset_b",
@@ -67,9 +82,11 @@ __all__ = [
     "digit_from_others",
     "digit_image",
     "digits",
+    "elliptic_control",
     "gaussian_game",
     "gaussian_grid",
     "gaussian_grid_cost",
+    "kkt_system",
     "ladder",
     "lars_adversarial",
     "lattice",
@@ -81,6 +98,9 @@ __all__ = [
     "policeman_burglar",
     "rect",
     "row_sum",
+    "s2mpj_names",
+    "s2mpj_problem",
+    "textbook_equality",
     "transport_instance",
     "two_moons",
     "uniform_game",
