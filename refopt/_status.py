@@ -8,7 +8,10 @@ BREAKDOWN = 4
 INFEASIBLE = 5
 TIME_LIMIT = 6
 
-# Codes from 7 up belong to single families.
+# Codes from 7 up belong to single families: equality-constrained problems.
+LINE_SEARCH = 7
+SINGULAR = 8
+
 MESSAGES = {
     CONVERGED: "Converged: {measure} {error:.3g} <= tol {tol:.3g}.",
     MAXITER: "The iteration limit was reached: {measure} {error:.3g} > tol {tol:.3g}.",
@@ -16,6 +19,8 @@ MESSAGES = {
     STALLED: "Stalled, no step brings progress: {measure} {error:.3g} > tol {tol:.3g}.",
     BREAKDOWN: "Non-finite numbers were met; the best finite iterate has {measure} {error:.3g}.",
     INFEASIBLE: "The problem has no solution.",
+    LINE_SEARCH: "No step brings progress, nor restoration: {measure} {error:.3g} > tol {tol:.3g}.",
+    SINGULAR: "The constraint Jacobian is singular: {measure} {error:.3g} > tol {tol:.3g}.",
     TIME_LIMIT: "The time limit was reached: {measure} {error:.3g} > tol {tol:.3g}.",
 }
 

@@ -1,0 +1,124 @@
+"""Derivatives that the user did not give: differences, and quasi-Newton matrices."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+SCHEMES = ("2-point", "3-point", "cs")
+_STEPS = {"2-point": 1 / 2, "3-point": 1 / 3, "cs": 1 / 2}  # powers of the rounding unit
+
+
+def difference(
+    fun: Callable, x: Any, at_x: Any, xp: Any, *, scheme: str = "2-point", rel_step: Any = None
+) -> Any:
+    """The Jacobian of ``fun`` by differences.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x)``, an array of shape (k,).
+    x : array, shape (n,)
+    at_x : array, shape (k,)
+        ``fun(x)``.
+    xp : module
+        The array namespace.
+    scheme : {"2-point", "3-point", "cs"}
+        Forward, central, complex step.
+    rel_step : float or array, optional
+        The step over max(1, abs(x)).
+
+    Returns
+    -------
+    array, shape (k, n)
+    """
+    relative = float(np.finfo(np.float64).eps) ** _STEPS[scheme] if rel_step is None else rel_step
+    step = relative * xp.maximum(1.0, xp.abs(x))
+    if scheme == "2-point":  # away from zero: logarithms and roots lie on that side
+        step = xp.where(x < 0, -step, step)
+    step = (x + step) - x  # what the rounded sum has added
+    columns = []
+    for i in range(x.shape[0]):
+        h = float(step[i])
+        if scheme == "cs":
+            moved = xp.astype(x, xp.complex128)
+            moved[i] += 1j * h
+            columns.append(xp.imag(fun(moved)) / h)
+            continue
+        moved = xp.asarray(x, copy=True)
+        moved[i] += h
+        there = fun(moved)
+        if scheme == "2-point":
+            columns.append((there - at_x) / h)
+        else:
+            moved[i] -= 2 * h
+            columns.append((there - fun(moved)) / (2 * h))
+    return xp.stack(columns, axis=1)
+
+
+class DampedBFGS:
+    """Powell's damped BFGS matrix: it stays positive definite whatever the curvature.
+
+    The first pair sets the scale, ``y'y / y's``.
+    """
+
+    def __init__(self, n, xp):
+        self.matrix = xp.eye(n)
+        self._fresh = True
+
+    def update(self, s, y):
+        """Take the pair of a step and the change of the gradient along it."""
+        ss, sy = float(s @ s), float(s @ y)
+        if not (ss > 0 and math.isfinite(sy)):
+            return
+        if self._fresh:
+            yy = float(y @ y)
+            scale = yy / sy if sy > 1e-8 * math.sqrt(ss * yy) else math.sqrt(yy / ss)
+            if scale > 0:
+                self.matrix = self.matrix * scale
+                self._fresh = False
+        Bs = self.matrix @ s
+        sBs = float(s @ Bs)
+        if sy < 0.2 * sBs:
+            share = 0.8 * sBs / (sBs - sy)
+            y = share * y + (1 - share) * Bs
+            sy = 0.2 * sBs
+        if sBs > 0 and sy > 0:
+            self.matrix = self.matrix - (Bs[:, None] * Bs) / sBs + (y[:, None] * y) / sy
+
+
+class Strategy:
+    """A `scipy.optimize.HessianUpdateStrategy` as the solvers see quasi-Newton matrices."""
+
+    def __init__(self, n, strategy):
+        self._strategy = strategy
+        strategy.initialize(n, "hess")
+
+    @property
+    def matrix(self):
+        """The present approximation."""
+        return self._strategy.get_matrix()
+
+    def update(self, s, y):
+        """Take the pair of a step and the change of the gradient along it."""
+        self._strategy.update(s, y)
+
+
+class Both:
+    """A function that returns its value and its derivative, evaluated once per point."""
+
+    def __init__(self, fun):
+        self._fun, self._x = fun, None
+
+    def _at(self, x, args):
+        if self._x is None or not bool((self._x == x).all()):
+            self._result = self._fun(x, *args)
+            self._x = x.copy()
+        return self._result
+
+    def value(self, x, *args):
+        return self._at(x, args)[0]
+
+    def derivative(self, x, *args):
+        return self._at(x, args)[1]

@@ -1,0 +1,75 @@
+"""From SciPy's arguments to an `EqualityProblem`: every form that `minimize` passes."""
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import Bounds
+
+from refopt import _validate
+from refopt.augmented_lagrangian import _constraints
+from refopt.augmented_lagrangian._objective import Objective
+from refopt.augmented_lagrangian._problem import EqualityProblem
+from refopt_backends import resolve
+
+
+def take_problem(
+    fun, x0, args=(), *, jac=None, hess=None, hessp=None, constraints=(), bounds=None,
+    finite_diff_rel_step=None, backend=None,
+) -> tuple[EqualityProblem, str]:  # fmt: skip
+    """The problem as the algorithms see it, and the backend's name.
+
+    The constraints are evaluated once, at x0, which tells how many there are.
+    """
+    x0 = _validate.as_array(x0, "x0")
+    xp, kernels = resolve(x0, backend=backend, names=("x0",))
+    x0 = _validate.real_array(xp, x0, "x0", 1)
+    _validate.all_finite(xp, x0, "x0")
+    if not x0.size:
+        raise ValueError("x0 must not be empty")
+    x = xp.astype(x0, xp.float64, copy=True)
+    args = args if isinstance(args, tuple) else (args,)
+    free, x = _free_variables(bounds, x, xp)
+    objective = Objective(fun, jac, hess, hessp, args, xp, finite_diff_rel_step)
+    taken, values = _constraints.take(constraints, x, xp, finite_diff_rel_step)
+    problem = EqualityProblem(objective, taken, x, values, xp, free)
+    if problem.m > problem.n:
+        raise ValueError(
+            f"constraints must not have more rows than there are free variables, got {problem.m} "
+            f"rows and {problem.n} variables: more equality constraints than variables"
+        )
+    return problem, kernels.name
+
+
+def _free_variables(bounds: Any, x: Any, xp: Any) -> tuple[Any, Any]:
+    """Indices of the variables that no bound fixes (None: all), and x with the others fixed."""
+    if bounds is None:
+        return None, x
+    n = x.shape[0]
+    if isinstance(bounds, Bounds):
+        lb, ub = bounds.lb, bounds.ub
+    else:
+        pairs = list(bounds)
+        if len(pairs) != n or any(len(pair) != 2 for pair in pairs):
+            raise ValueError(f"bounds must hold {n} pairs (low, high), got {len(pairs)} entries")
+        lb = [-np.inf if low is None else low for low, _ in pairs]
+        ub = [np.inf if high is None else high for _, high in pairs]
+    try:
+        lb, ub = (np.broadcast_to(np.asarray(b, dtype=float), (n,)) for b in (lb, ub))
+    except ValueError as error:
+        raise ValueError(f"bounds must hold numbers for {n} variables") from error
+    if np.isnan(lb).any() or np.isnan(ub).any():
+        raise ValueError("bounds must not hold NaN")
+    fixed = lb == ub
+    wrong = np.flatnonzero(~fixed & ((lb > -np.inf) | (ub < np.inf)))
+    if wrong.size:
+        i = int(wrong[0])
+        text = "lb > ub" if lb[i] > ub[i] else f"an inequality; {_constraints.ELSEWHERE}"
+        raise ValueError(
+            f"bounds must be infinite or equal, got {lb[i]:g} and {ub[i]:g} for "
+            f"variable {i}: {text}"
+        )
+    if not fixed.any():
+        return None, x
+    values = xp.asarray(np.where(fixed, lb, 0.0))
+    x = xp.where(xp.asarray(fixed), values, x)
+    return xp.asarray(np.flatnonzero(~fixed)), x

@@ -1,0 +1,111 @@
+"""Derivatives as arrays, sparse matrices or operators, put together."""
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
+
+
+def matrix(value: Any, xp: Any) -> Any:
+    """A derivative as a float array of two dimensions, a sparse matrix or an operator."""
+    if type(value) is np.ndarray and value.ndim == 2 and value.dtype == float:
+        return value
+    if is_sparse(value) or is_operator(value):
+        return value
+    value = xp.asarray(value, dtype=xp.float64)
+    return value[None, :] if value.ndim == 1 else value
+
+
+def is_sparse(value: Any) -> bool:
+    """Whether it is a sparse matrix of SciPy or CuPy."""
+    return hasattr(value, "toarray")
+
+
+def is_operator(value: Any) -> bool:
+    """Whether it is known by its products only."""
+    return hasattr(value, "matvec")
+
+
+def stack(parts: list, xp: Any) -> Any:
+    """Matrices with equally many columns, one upon the other."""
+    if len(parts) == 1:
+        return parts[0]
+    if any(map(is_operator, parts)):
+        return _stacked(parts)
+    if any(map(is_sparse, parts)):
+        sparse = _sparse_of(parts)
+        return sparse.vstack([sparse.csr_matrix(G) for G in parts]).tocsr()
+    return xp.concatenate(parts)
+
+
+def total(parts: list) -> Any:
+    """Their sum, None if there are none."""
+    if len(parts) > 1 and any(map(is_operator, parts)):
+        operators = [aslinearoperator(H) for H in parts]
+        return LinearOperator(
+            operators[0].shape,
+            matvec=lambda v: sum(H.matvec(v) for H in operators),
+            rmatvec=lambda v: sum(H.matvec(v) for H in operators),  # all symmetric
+            dtype=float,
+        )
+    if any(map(is_sparse, parts)) and not all(map(is_sparse, parts)):
+        parts = [H.toarray() if is_sparse(H) else H for H in parts]
+    return sum(parts[1:], start=parts[0]) if parts else None
+
+
+def restrict(A: Any, rows: Any = None, columns: Any = None) -> Any:
+    """Some rows and columns, given by their indices; None stands for all."""
+    if not is_operator(A):
+        A = A if rows is None else A[rows]
+        return A if columns is None else A[:, columns]
+    shape = tuple(
+        size if kept is None else kept.shape[0]
+        for size, kept in zip(A.shape, (rows, columns), strict=True)
+    )
+    return LinearOperator(
+        shape,
+        matvec=lambda v: _kept(A @ _spread(v, columns, A.shape[1]), rows),
+        rmatvec=lambda u: _kept(A.T @ _spread(u, rows, A.shape[0]), columns),
+        dtype=float,
+    )
+
+
+def dense(A: Any, xp: Any) -> Any:
+    """As an array; of an operator by its products with the unit vectors."""
+    if is_sparse(A):
+        return A.toarray()
+    return A @ xp.eye(A.shape[1]) if is_operator(A) else A
+
+
+def _kept(v, indices):
+    return v if indices is None else v[indices]
+
+
+def _spread(v, indices, size):
+    if indices is None:
+        return v
+    whole = np.zeros(size)
+    whole[indices] = np.ravel(v)
+    return whole
+
+
+def _stacked(parts):
+    operators = [aslinearoperator(G) for G in parts]
+    ends = np.cumsum([G.shape[0] for G in operators])
+    return LinearOperator(
+        (int(ends[-1]), operators[0].shape[1]),
+        matvec=lambda v: np.concatenate([G.matvec(np.ravel(v)) for G in operators]),
+        rmatvec=lambda u: sum(
+            G.rmatvec(part)
+            for G, part in zip(operators, np.split(np.ravel(u), ends[:-1]), strict=True)
+        ),
+        dtype=float,
+    )
+
+
+def _sparse_of(parts):
+    """``scipy.sparse``, or ``cupyx.scipy.sparse``."""
+    one = next(G for G in parts if is_sparse(G))
+    library = type(one).__module__.partition(".")[0]
+    return import_module("scipy.sparse" if library == "scipy" else "cupyx.scipy.sparse")

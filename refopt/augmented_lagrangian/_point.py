@@ -1,0 +1,65 @@
+"""One point of the iteration with all that was evaluated there."""
+
+import math
+from typing import Any
+
+
+class Point:
+    """x, l and the functions there, never changed after it is made.
+
+    Attributes
+    ----------
+    x, l : array
+        Variables, multipliers.
+    f : float
+    c : array
+    g, G : array
+        Gradient of f, Jacobian of c.
+    gL : array
+        ``g + G'l``.
+    cc, gg : float
+        Squared Euclidean norms of c and gL.
+    """
+
+    __slots__ = ("G", "c", "cc", "f", "g", "gL", "gg", "l", "x")
+
+    def __init__(self, x: Any, l: Any, f: float, c: Any, g: Any, G: Any):
+        self.x, self.l, self.f, self.c, self.g, self.G = x, l, f, c, g, G
+        self.gL = g + G.T @ l if c.shape[0] else g
+        self.cc, self.gg = float(c @ c), float(self.gL @ self.gL)
+
+    def with_multipliers(self, l: Any) -> "Point":
+        """The same x with other multipliers."""
+        return Point(self.x, l, self.f, self.c, self.g, self.G)
+
+    @property
+    def kkt(self) -> float:
+        """Euclidean norm of the KKT residual r = (gL; c)."""
+        return math.sqrt(self.cc + self.gg)
+
+    @property
+    def finite(self) -> bool:
+        """Whether no function or derivative was NaN or infinite."""
+        return math.isfinite(self.f) and math.isfinite(self.cc) and math.isfinite(self.gg)
+
+    def optimality(self) -> float:
+        """max abs(gL) over max(1, max abs(g))."""
+        return _largest(self.gL) / max(1.0, _largest(self.g))
+
+    def violation(self) -> float:
+        """max abs(c)."""
+        return _largest(self.c)
+
+    def error(self) -> float:
+        """The stopping measure: the larger one of optimality and violation."""
+        return max(self.optimality(), self.violation())
+
+
+def _largest(v):
+    return float(abs(v).max()) if v.shape[0] else 0.0
+
+
+def evaluate(problem: Any, x: Any, l: Any) -> Point:
+    """Everything at x."""
+    f, c = problem.values(x)
+    return Point(x, l, f, c, *problem.derivatives(x, f, c))

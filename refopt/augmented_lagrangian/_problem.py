@@ -1,0 +1,155 @@
+"""min f(x) subject to c(x) = 0 as the algorithms see it; every evaluation is counted here."""
+
+from refopt.augmented_lagrangian._derivatives import DampedBFGS, Strategy
+from refopt.augmented_lagrangian._operators import is_sparse, restrict, stack, total
+
+SMALL = 200  # up to so many variables and constraints, sparse derivatives become dense
+
+
+class EqualityProblem:
+    r"""Objective, constraints and derivatives in the free variables.
+
+    Attributes
+    ----------
+    n, m : int
+        Number of free variables, number of constraints.
+    xp : module
+        The array namespace.
+    x0 : array, shape (n,)
+    constraints : list
+        The constraint objects, see `_constraints`.
+    nfev, njev, nhev, ncev, ncjev : int
+        Evaluations of f, its gradient, second derivatives, c, its Jacobian.
+    """
+
+    def __init__(self, objective, constraints, x, at_x, xp, free=None):
+        self._objective, self.constraints = objective, constraints
+        self.xp, self._free, self._template = xp, free, x
+        self.x0 = x if free is None else x[free]
+        self.n = self.x0.shape[0]
+        self.m = sum(piece.size for piece in constraints)
+        self.small = self.n + self.m <= SMALL
+        self.nfev = self.njev = self.nhev = self.ncjev = 0
+        self.ncev = min(1, self.m)
+        self._at_x0 = at_x
+        lacking = [piece for piece in constraints if not piece.has_hessian]
+        self._quasi = None
+        if lacking or not objective.has_hessian:
+            asked = [objective.strategy, *(piece.strategy for piece in lacking)]
+            chosen = next((strategy for strategy in asked if strategy is not None), None)
+            self._quasi = Strategy(self.n, chosen) if chosen else DampedBFGS(self.n, xp)
+
+    def full(self, x):
+        """A point of all variables, an array of its own."""
+        if self._free is None:
+            return x.copy()
+        point = self._template.copy()
+        point[self._free] = x
+        return point
+
+    def values(self, x):
+        """f(x) and c(x), of which NaN is allowed."""
+        point = self.full(x)
+        self.nfev += 1
+        f = self._objective.value(point)
+        if not self.m:
+            return f, self.xp.zeros(0)
+        if x is self.x0:
+            parts = self._at_x0
+        else:
+            self.ncev += 1
+            parts = [piece.value(point) for piece in self.constraints]
+        return f, parts[0] if len(parts) == 1 else self.xp.concatenate(parts)
+
+    def derivatives(self, x, f, c):
+        """The gradient of f and the Jacobian of c at x, where their values are known."""
+        point = self.full(x)
+        self.njev += 1
+        g = self._objective.gradient(point, f)
+        if self._free is not None:
+            g = g[self._free]
+        return g, self._jacobian(point, c)
+
+    def _jacobian(self, point, c):
+        if not self.m:
+            return self.xp.zeros((0, self.n))
+        self.ncjev += 1
+        parts, first = [], 0
+        for piece in self.constraints:
+            parts.append(piece.jacobian(point, c[first : first + piece.size]))
+            first += piece.size
+        if self.small:
+            parts = [G.toarray() if is_sparse(G) else G for G in parts]
+        G = stack(parts, self.xp)
+        return G if self._free is None else restrict(G, None, self._free)
+
+    def hessian(self, x, l):
+        """The matrix of second derivatives of L(x, l) in x: an array, sparse or an operator."""
+        point = self.full(x)
+        self.nhev += 1
+        parts = []
+        if self._objective.has_hessian:
+            parts.append(self._objective.hessian(point))
+        first = 0
+        for piece in self.constraints:
+            if piece.has_hessian:
+                part = piece.hessian(point, l[first : first + piece.size])
+                if part is not None:
+                    parts.append(part)
+            first += piece.size
+        if self.small:
+            parts = [H.toarray() if is_sparse(H) else H for H in parts]
+        H = total(parts)
+        if H is not None and self._free is not None:
+            H = restrict(H, self._free, self._free)
+        if self._quasi is not None:
+            H = total([self._quasi.matrix] if H is None else [H, self._quasi.matrix])
+        return self.xp.zeros((self.n, self.n)) if H is None else H
+
+    def split(self, v):
+        """A vector of all rows as one array per constraint object, zero in rows it dropped."""
+        parts, first = [], 0
+        for piece in self.constraints:
+            part = v[first : first + piece.size]
+            if piece.rows is not None:
+                whole = self.xp.zeros(piece.whole)
+                whole[piece.rows] = part
+                part = whole
+            parts.append(part)
+            first += piece.size
+        return parts
+
+    # Quasi-Newton: one matrix for all functions without second derivatives.
+
+    @property
+    def quasi_newton(self):
+        """Whether second derivatives are approximated from gradients."""
+        return self._quasi is not None
+
+    def update(self, old, new, l):
+        """Tell the quasi-Newton matrix of a step between two points, at multipliers l."""
+        if self._quasi is None:
+            return
+        y = self.xp.zeros(self.n)
+        if not self._objective.has_hessian:
+            y = y + (new.g - old.g)
+        first = 0
+        for piece in self.constraints:
+            if not piece.has_hessian:
+                part = self.xp.zeros(self.m)
+                part[first : first + piece.size] = l[first : first + piece.size]
+                y = y + (new.G.T @ part - old.G.T @ part)
+            first += piece.size
+        self._quasi.update(new.x - old.x, y)
+
+    # Differences
+
+    @property
+    def differenced(self):
+        """Whether some first derivative comes from differences of functions."""
+        return self._objective.differenced or any(p.differenced for p in self.constraints)
+
+    def sharpen(self):
+        """Central differences from now on, where forward ones were taken."""
+        for piece in (self._objective, *self.constraints):
+            piece.sharpen()

@@ -1,0 +1,84 @@
+"""The Newton step: regularised until B is positive definite on the null space of G."""
+
+import math
+from typing import Any
+
+from refopt.augmented_lagrangian._point import Point
+from refopt.augmented_lagrangian.linear_solvers import KKTSystem
+
+_RANK = 1e-10  # singular values below it, relative to the largest, are zero
+_NEARLY = 1e-6  # and below it the system is regularised
+_FIRST, _GROWTH, _LARGEST = 1e-4, 8.0, 1e20
+
+
+class Regularisation:
+    """Newton steps of one run; remembers the last shift that was needed.
+
+    Parameters
+    ----------
+    problem : EqualityProblem
+    solve : callable
+        See `linear_solvers`.
+    """
+
+    def __init__(self, problem: Any, solve: Any, state: dict):
+        self._problem, self._solve, self._state = problem, solve, state
+        self._last = 0.0
+
+    def step(self, point: Point, H: Any, damping: float, tol: float) -> tuple[Any, KKTSystem, Any]:
+        """d with K d = -r, the system that was solved, and what the solver told.
+
+        None for d if every system was singular.
+        """
+        xp = self._problem.xp
+        rhs = -xp.concatenate((point.gL, point.c))
+        system = KKTSystem(H, point.G, xp, 0.0, damping)
+        d, info = self._solve(system, rhs, tol, self._state)
+        if self._good(system, d, info, rhs):
+            return d, system, info
+        w, dc = self._reduced(point, H, damping)
+        while w < _LARGEST:
+            system = KKTSystem(H, point.G, xp, w, dc)
+            d, info = self._solve(system, rhs, tol, self._state)
+            if self._good(system, d, info, rhs):
+                if w:
+                    self._last = w
+                return d, system, info
+            w = max(_GROWTH * w, self._last / 3, _FIRST)
+            if dc == 0.0 and info.relres > 0.1:
+                dc = 1e-8
+        return None, system, info
+
+    def _good(self, system, d, info, rhs):
+        if not info.relres < 0.1:
+            return False
+        if info.inertia is not None:
+            return info.inertia == (system.n, system.m)
+        dx, n = d[: system.n], system.n
+        curvature = float(dx @ (system.matvec(d)[:n] - system.G.T @ d[n:]))
+        return curvature >= 1e-10 * float(dx @ dx) or float(rhs[n:] @ rhs[n:]) > 0.0
+
+    def _reduced(self, point, H, damping):
+        """A shift from the smallest eigenvalue of Z'HZ, and the regularisation of G."""
+        xp = self._problem.xp
+        m = self._problem.m
+        dc, Z = damping, None
+        if m:
+            _, s, Vt = xp.linalg.svd(point.G, full_matrices=True)
+            largest = float(s[0])
+            rank = int(xp.sum(s > _RANK * largest)) if largest else 0
+            if rank < m or float(s[-1]) < _NEARLY * largest:
+                dc = max(damping, 1e-8 * max(1.0, largest * largest))
+            Z = Vt[rank:].T
+            HZ = Z.T @ (H @ Z)
+        else:
+            HZ = H
+        if not HZ.shape[0]:
+            return 0.0, dc
+        eigenvalues = xp.linalg.eigvalsh(HZ)
+        lowest, size = float(eigenvalues[0]), float(abs(eigenvalues).max())
+        if not math.isfinite(lowest):
+            return _LARGEST, dc
+        if lowest > 1e-9 * max(1.0, float(abs(H).max())):
+            return 0.0, dc
+        return max(-2.0 * lowest, -lowest + 1e-4 * max(1.0, size), 1e-8), dc

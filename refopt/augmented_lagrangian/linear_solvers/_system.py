@@ -1,0 +1,97 @@
+"""The matrix of a Newton step, and what solving with it has told."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+
+@dataclass
+class KKTSystem:
+    r"""K = [[H + shift I, G'], [G, -dc I]].
+
+    Attributes
+    ----------
+    H : array, sparse matrix or LinearOperator, shape (n, n)
+        Symmetric.
+    G : array, sparse matrix or LinearOperator, shape (m, n)
+    xp : module
+        The array namespace.
+    shift : float
+    dc : float
+        Regularisation of a Jacobian without full rank.
+    """
+
+    H: Any
+    G: Any
+    xp: Any
+    shift: float = 0.0
+    dc: float = 0.0
+
+    @property
+    def n(self) -> int:
+        """Number of variables."""
+        return self.G.shape[1]
+
+    @property
+    def m(self) -> int:
+        """Number of constraints."""
+        return self.G.shape[0]
+
+    @cached_property
+    def dense(self) -> Any:
+        """The matrix as an array, its parts being arrays."""
+        xp, n, m = self.xp, self.n, self.m
+        K = xp.zeros((n + m, n + m))
+        K[:n, :n] = self.H
+        K[n:, :n] = self.G
+        K[:n, n:] = self.G.T
+        if self.shift:
+            K[range(n), range(n)] += self.shift
+        if self.dc:
+            K[range(n, n + m), range(n, n + m)] = -self.dc
+        return K
+
+    def matvec(self, d: Any) -> Any:
+        """K d."""
+        xp, n = self.xp, self.n
+        dx, dl = d[:n], d[n:]
+        top = self.H @ dx + self.G.T @ dl
+        if self.shift:
+            top = top + self.shift * dx
+        bottom = self.G @ dx
+        if self.dc:
+            bottom = bottom - self.dc * dl
+        return xp.concatenate((top, bottom))
+
+    def relative_residual(self, d: Any, rhs: Any) -> float:
+        """|K d - rhs| / |rhs|, infinite if d is not finite."""
+        r = self.matvec(d) - rhs
+        error, size = float(r @ r), float(rhs @ rhs)
+        if not math.isfinite(error):
+            return math.inf
+        return math.sqrt(error / size) if size else math.sqrt(error)
+
+
+@dataclass
+class SolveInfo:
+    """What a solve has told.
+
+    Attributes
+    ----------
+    relres : float
+        Relative residual that was reached.
+    iterations : int
+        Inner iterations; of a factorisation 0.
+    inertia : tuple of int, optional
+        Numbers of positive and negative eigenvalues of K; None if not known. B is
+        positive definite on null(G), and G has full rank, when they are (n, m).
+    again : callable, optional
+        ``again(rhs)`` solves with the same matrix and another right-hand side;
+        None if that would cost as much as the first solve.
+    """
+
+    relres: float
+    iterations: int = 0
+    inertia: tuple[int, int] | None = None
+    again: Any = None
