@@ -36,6 +36,7 @@ _HOMES = {
             "softmax",
             "svm_dual",
         ),
+        "refopt.deep_conjugate": ("PoissonGrid",),
         "refopt.halpern": (
             "halpern_fixed_point",
             "inexact_halpern",
@@ -62,7 +63,7 @@ _HOMES = {
     }.items()
     for name in names
 }
-_MODULES = ("block_coordinate", "halpern", "problems", "proximal", "transport")
+_MODULES = ("block_coordinate", "deep_conjugate", "halpern", "problems", "proximal", "transport")
 
 __all__ = ["__version__", *sorted(_HOMES), *_MODULES]
 

@@ -101,11 +101,11 @@ def test_the_api_page_lists_every_public_name():
     listed = {name.rpartition(".")[2] for name in re.findall(r"^ {3}([\w.]+)$", page, re.MULTILINE)}
     families = (
         refopt.transport, refopt.block_coordinate, refopt.halpern, refopt.problems, refopt.plot,
-        refopt.proximal,
+        refopt.proximal, refopt.deep_conjugate,
     )  # fmt: skip
     public = {refopt: refopt.__all__, refopt_backends: refopt_backends.__all__}
     public |= {m: m.__all__ for m in families}
-    modules = ("__version__", "block_coordinate", "halpern", "problems", "proximal", "transport")
+    modules = ("__version__", *refopt._MODULES)
     missing = {
         name
         for names in public.values()

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
 from refopt.problems import (
@@ -17,7 +18,9 @@ from refopt.problems import (
     gaussian_grid_cost,
     ladder,
     load_digits,
+    pressure_scene,
     rect,
+    swirl_velocity,
     transport_instance,
 )
 
@@ -181,3 +184,30 @@ def test_importing_the_problems_loads_neither_scipy_parts_nor_numba():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", ["box", "room", "smoke", "dam", "porous", "walls"])
+def test_scenes_are_cells_with_walls_and_their_fluid_reaches_air(kind):
+    cells = pressure_scene(kind, (17, 12, 15), 3)
+    assert cells.shape == (17, 12, 15) and cells.dtype == np.int8
+    assert set(np.unique(cells)) <= {0, 1, 2}
+    assert np.array_equal(cells, pressure_scene(kind, (17, 12, 15), 3))
+    if kind == "box":
+        return
+    assert not (cells[0] == 1).any() and not (cells[:, :, 0] == 1).any()
+    labels, count = ndimage.label(cells)
+    assert set(np.unique(labels[cells == 1])) <= set(np.unique(labels[cells == 2])), count
+
+
+def test_scenes_of_no_kind_or_shape_are_refused():
+    with pytest.raises(ValueError, match=r"^kind must be 'box', .* got 'sea'"):
+        pressure_scene("sea", 8)
+    for shape in ((8, 8), 0, (8, 8, 2.5)):
+        with pytest.raises(ValueError, match=r"^shape must be a positive integer or three"):
+            pressure_scene("room", shape)
+
+
+def test_velocities_live_on_the_faces():
+    u = swirl_velocity((5, 6, 7))
+    assert [a.shape for a in u] == [(6, 6, 7), (5, 7, 7), (5, 6, 8)]
+    assert all(np.array_equal(a, b) for a, b in zip(u, swirl_velocity((5, 6, 7)), strict=True))

@@ -40,6 +40,7 @@ ROWS = _rng.integers(-4, 5, (90, 6)).astype(float)
 LABELS = np.where(ROWS @ np.array([1, -2, 1, 0, 1, 1]) + _rng.integers(-4, 5, 90) > 0, 1.0, -1.0)
 MANY_ROWS = _rng.integers(-4, 5, (800, 6)).astype(float)
 LONG = _rng.integers(-9, 10, 5000).astype(float)
+CELLS = _rng.integers(0, 3, (6, 7, 5)).astype(float)
 WIDE_ROWS = np.tile(ROWS, (1, 8))  # enough entries for the compiled kernels
 
 
@@ -239,6 +240,10 @@ TABLE = {
     "matrix_game": Entry(
         lambda A, **o: refopt.matrix_game(A, **o),
         {"A": C}, lambda res: [res.x, res.y, res.value], solver=True,
+    ),
+    "PoissonGrid": Entry(
+        lambda cells: refopt.PoissonGrid(cells), {"cells": CELLS},
+        lambda A: [A.cells, A.degree, A.diagonal(), *A.components()],
     ),
     "available_backends": Entry(lambda: refopt.available_backends()),
     "register_backend": Entry(_register),
@@ -568,6 +573,7 @@ MODULES = [
     "refopt.plot",
     "refopt.proximal",
     "refopt.halpern",
+    "refopt.deep_conjugate",
 ]
 NOT_ASKED = {
     "ES01": "a one-line summary can say all",

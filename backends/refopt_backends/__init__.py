@@ -18,7 +18,7 @@ from refopt_backends._select import (
     resolve,
     use_backend,
 )
-from refopt_backends._sparse import sparse_array
+from refopt_backends._sparse import linear_operator, sparse_array
 from refopt_backends._version import __version__
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "diagonal_of",
     "euclidean_norm",
     "is_array",
+    "linear_operator",
     "namespace_of",
     "register_backend",
     "resolve",

@@ -40,3 +40,30 @@ def sparse_array(values, rows, columns, shape):
         raise TypeError(f"sparse matrices need NumPy or CuPy arrays, got arrays of {library}")
     module, name = _COMPRESSED_ROWS[library]
     return getattr(import_module(module), name)((values, (rows, columns)), shape=shape)
+
+
+def linear_operator(product, shape, like):
+    """A symmetric matrix that is known by its products, for the library's own solvers.
+
+    Parameters
+    ----------
+    product : callable
+        x -> A x.
+    shape : tuple of int
+    like : array
+        NumPy's or CuPy's; gives the dtype.
+
+    Returns
+    -------
+    scipy.sparse.linalg.LinearOperator or cupyx.scipy.sparse.linalg.LinearOperator
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from refopt_backends import linear_operator
+    >>> linear_operator(lambda x: 2 * x, (2, 2), np.empty(0)) @ np.ones(2)
+    array([2., 2.])
+    """
+    package = "cupyx.scipy" if home_of(like).library == "cupy" else "scipy"
+    operator = import_module(f"{package}.sparse.linalg").LinearOperator
+    return operator(shape, matvec=product, rmatvec=product, dtype=like.dtype)

@@ -477,6 +477,29 @@ _FINITE_SUMS = (
     ),
 )
 
+# Padded fields of types, degree and weights: see reference/poisson.py.
+_POISSON = (
+    Kernel(
+        "poisson_degree",
+        "poisson",
+        "types (field) -> degree, dirichlet (fields of uint8)",
+        "How many faces of each fluid cell are not solid, and how many of these lie towards air.",
+    ),
+    Kernel(
+        "poisson_apply",
+        "poisson",
+        "degree, weights or None, x (fields), scale -> field of float64",
+        "scale (D x - W x): the sum over open faces of the weight times the difference.",
+    ),
+    Kernel(
+        "label_components",
+        "poisson",
+        "types, weights or None, dirichlet (fields) -> labels (field of int32), grounded (k,)",
+        "Connected parts of the fluid over faces of positive weight, numbered from 1 in the order "
+        "of their first cells, 0 elsewhere; and whether each touches air.",
+    ),
+)
+
 KERNELS = _indexed(
     *_TRANSPORT,
     *_FORESTS,
@@ -488,4 +511,5 @@ KERNELS = _indexed(
     *_L1_QUADRATIC,
     *_HALPERN,
     *_FINITE_SUMS,
+    *_POISSON,
 )

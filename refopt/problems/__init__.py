@@ -30,6 +30,7 @@ from .optima import (
     NONNEGATIVE_LASSO_OPTIMA,
     TRANSPORT_OPTIMA,
 )
+from .pressure import pressure_scene, swirl_velocity
 from .regression import (
     RegressionProblem,
     correlated,
@@ -96,10 +97,12 @@ __all__ = [
     "nemirovski_2",
     "ouyang_xu",
     "policeman_burglar",
+    "pressure_scene",
     "rect",
     "row_sum",
     "s2mpj_names",
     "s2mpj_problem",
+    "swirl_velocity",
     "textbook_equality",
     "transport_instance",
     "two_moons",
