@@ -500,6 +500,55 @@ _POISSON = (
     ),
 )
 
+# Compressed rows are the arrays values, columns, starts; weights are omega / |A_i|^2.
+_SKETCHING = (
+    Kernel(
+        "rk_sweep_dense",
+        "sketching",
+        "A (N, n), b (N,), weights (N,), x (n,), previous (n,), index (k,), momentum "
+        "-> x (n,), previous (n,), moves (N,)",
+        "x <- x - weights_i (A_i x - b_i) A_i + momentum (x - previous) for each index in turn; "
+        "moves is the sum of weights_i (A_i x - b_i) of each row.",
+    ),
+    Kernel(
+        "rk_sweep_csr",
+        "sketching",
+        "values, columns, starts, b (N,), weights (N,), x (n,), previous (n,), index (k,), "
+        "momentum -> x (n,), previous (n,), moves (N,)",
+        "rk_sweep_dense for compressed rows.",
+    ),
+    Kernel(
+        "greedy_sweep",
+        "sketching",
+        "gram (N, N), r (N,), weights (N,), steps -> r (N,), moves (N,)",
+        "For i of the largest r_i^2 weights_i: r <- r - weights_i r_i gram_i, as often as told.",
+    ),
+    Kernel(
+        "count_sketch",
+        "sketching",
+        "A (N, n), buckets (N, k), signs (N, k), size -> S A (size, n)",
+        "Row i of A is added to rows buckets[i, :] of the result with signs[i, :].",
+    ),
+    Kernel(
+        "count_sketch_csr",
+        "sketching",
+        "values, columns, starts, n, buckets (N, k), signs (N, k), size -> S A (size, n)",
+        "count_sketch for compressed rows.",
+    ),
+    Kernel(
+        "product_pass",
+        "sketching",
+        "A (N, n), v (n,), u (N,), alpha -> p (N,), A'p (n,)",
+        "p = A v - alpha u and A'p, by one pass over A.",
+    ),
+    Kernel(
+        "sparse_gram",
+        "sketching",
+        "values, columns, starts, weights (N,), n -> (n, n)",
+        "X' diag(weights) X of compressed rows.",
+    ),
+)
+
 KERNELS = _indexed(
     *_TRANSPORT,
     *_FORESTS,
@@ -512,4 +561,5 @@ KERNELS = _indexed(
     *_HALPERN,
     *_FINITE_SUMS,
     *_POISSON,
+    *_SKETCHING,
 )
