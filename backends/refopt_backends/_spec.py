@@ -1,7 +1,7 @@
 """The list of kernels: what a backend may implement, and what each one means.
 
 A kernel is a pure function: it returns new arrays and writes into none of its
-arguments.  Its readable text is ``reference/<family>.py``; compiled forms lie
+arguments, but for those that its line says are written.  Its readable text is ``reference/<family>.py``; compiled forms lie
 under the same family and name in the other folders.
 """
 
@@ -23,12 +23,16 @@ class Kernel:
         Arguments and results with their shapes, as ``"C (n, m), g (m,) -> f (n,)"``.
     meaning : str
         One sentence or formula.
+    written : tuple of int
+        Positions, from 0, of the arguments that it writes into: vectors of an iteration on
+        large grids, where new memory would cost as much as the arithmetic.
     """
 
     name: str
     family: str
     signature: str
     meaning: str
+    written: tuple[int, ...] = ()
 
 
 def _indexed(*kernels):

@@ -83,5 +83,6 @@ def label_components(types, weights, dirichlet):
         grounded = every < 0
     else:
         place = xp.searchsorted(airy, every)
-        grounded = xp.take(airy, xp.clip(place, max=airy.shape[0] - 1)) == every
+        place = xp.where(place < airy.shape[0], place, airy.shape[0] - 1)
+        grounded = xp.take(airy, place) == every
     return xp.reshape(xp.astype(labels, xp.int32, copy=False), types.shape), grounded
