@@ -7,7 +7,7 @@ import _ipopt
 import numpy as np
 from scipy.optimize import minimize
 
-import refopt
+from refopt import augmented_lagrangian
 from refopt.problems import EqualityProblem
 
 
@@ -75,12 +75,14 @@ class Counted(EqualityProblem):
 
 
 def refopt_solver(problem, tol, limit):
-    res = refopt.minimize_equality(**problem.arguments(), tol=tol, maxiter=3000, time_limit=limit)
+    res = augmented_lagrangian.minimize_equality(
+        **problem.arguments(), tol=tol, maxiter=3000, time_limit=limit
+    )
     return res.x, f"{res.status}: {res.message}", res.nit
 
 
 def paper(problem, tol, limit):
-    res = refopt.adasketch_newton(**problem.arguments(), time_limit=limit)
+    res = augmented_lagrangian.adasketch_newton(**problem.arguments(), time_limit=limit)
     return res.x, f"{res.status}: {res.message}", res.nit
 
 
