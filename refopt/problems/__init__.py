@@ -39,6 +39,7 @@ from .regression import (
     dataset_c,
     lars_adversarial,
 )
+from .relu import RELU_INSTANCES, ReLUProblem, relu_instance, relu_spirals, relu_teacher
 from .s2mpj import s2mpj_names, s2mpj_problem
 from .saddle import QuadraticSaddle, RowSum, ouyang_xu, row_sum
 from .textbook_equality import TEXTBOOK_EQUALITY, textbook_equality
@@ -59,11 +60,13 @@ __all__ = [
     "LASSO_LAM_MAX",
     "LASSO_OPTIMA",
     "NONNEGATIVE_LASSO_OPTIMA",
+    "RELU_INSTANCES",
     "TEXTBOOK_EQUALITY",
     "TRANSPORT_OPTIMA",
     "EqualityProblem",
     "GraphProblem",
     "QuadraticSaddle",
+    "ReLUProblem",
     "RegressionProblem",
     "RowSum",
     "TransportProblem",
@@ -99,6 +102,9 @@ __all__ = [
     "policeman_burglar",
     "pressure_scene",
     "rect",
+    "relu_instance",
+    "relu_spirals",
+    "relu_teacher",
     "row_sum",
     "s2mpj_names",
     "s2mpj_problem",
