@@ -188,14 +188,10 @@ def _standardised(features):
     return np.hstack([scaled, np.ones((len(features), 1))])
 
 
-def _parts(n, order):
-    train = int(0.8 * n)
-    return order[:train], order[train:]
-
-
 def _split(features, y, seed):
     order = np.random.default_rng(seed).permutation(len(y))
-    return (_standardised(features), y, *_parts(len(y), order))
+    train = int(0.8 * len(y))
+    return _standardised(features), y, order[:train], order[train:]
 
 
 def _breast_cancer(seed):
@@ -220,13 +216,14 @@ def _threes(seed):
 
 def _spirals(seed, n=400):
     rng = np.random.default_rng(seed)
-    half = 5 * n // 8
+    half = -(-5 * n // 8)
     t = np.sqrt(rng.random(half)) * 3 * np.pi
     q = np.column_stack([t * np.cos(t), t * np.sin(t)]) / 9
     X = np.vstack([q, -q]) + 0.02 * rng.standard_normal((2 * half, 2))
     X = np.hstack([X, np.ones((2 * half, 1))])
     y = np.repeat([1.0, -1.0], half)
-    return (X, y, *_parts(2 * half, rng.permutation(2 * half)))
+    order = rng.permutation(2 * half)
+    return X, y, order[:n], order[n:]
 
 
 def _line(seed):
