@@ -12,6 +12,7 @@ from refopt_backends import __version__
 _HOMES = {
     name: home
     for home, names in {
+        "refopt.augmented_lagrangian": ("sketch_lstsq", "sketch_project"),
         "refopt.block_coordinate": (
             "LeastSquares",
             "Logistic",
@@ -63,7 +64,15 @@ _HOMES = {
     }.items()
     for name in names
 }
-_MODULES = ("block_coordinate", "deep_conjugate", "halpern", "problems", "proximal", "transport")
+_MODULES = (
+    "augmented_lagrangian",
+    "block_coordinate",
+    "deep_conjugate",
+    "halpern",
+    "problems",
+    "proximal",
+    "transport",
+)
 
 __all__ = ["__version__", *sorted(_HOMES), *_MODULES]
 

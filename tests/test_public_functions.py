@@ -245,6 +245,14 @@ TABLE = {
         lambda cells: refopt.PoissonGrid(cells), {"cells": CELLS},
         lambda A: [A.cells, A.degree, A.diagonal(), *A.components()],
     ),
+    "sketch_project": Entry(
+        lambda A, b, **o: refopt.sketch_project(A, b, rng=0, maxiter=200, **o),
+        {"A": WIDE[:, ::4], "b": WIDE_SIDE}, lambda result: [result[0]],
+    ),
+    "sketch_lstsq": Entry(
+        lambda A, b, **o: refopt.sketch_lstsq(A, b, rng=0, **o),
+        {"A": TALL[:, :80], "b": TALL_SIDE}, lambda result: [result[0]],
+    ),
     "available_backends": Entry(lambda: refopt.available_backends()),
     "register_backend": Entry(_register),
     "use_backend": Entry(_use),

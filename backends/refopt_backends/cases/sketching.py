@@ -21,7 +21,7 @@ def cases(xp, rng):
             yield Case("rk_sweep_dense", lambda k, a=dense, r=rest, m=momentum: (a, *r, m))
             yield Case("rk_sweep_csr", lambda k, a=rows, r=rest, m=momentum: (*a, *r, m))
         gram = xp.asarray(A @ A.T)
-        yield Case("greedy_sweep", lambda k, g=gram, r=rest: (g, r[0], r[1], 2 * N + 1))
+        yield Case("greedy_sweep", lambda k, g=gram, r=rest: (g, r[0], r[1], 99))
         for repeat in (1, 4):
             buckets = xp.asarray(rng.integers(7, size=(N, repeat)).astype(np.int32))
             signs = xp.asarray(rng.choice([-1.0, 1.0], size=(N, repeat)))
