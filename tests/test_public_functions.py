@@ -413,7 +413,7 @@ def test_another_number_of_dimensions_is_refused(name, argument):
 def test_what_is_no_array_is_refused(name, argument, wrong):
     no_masses = (
         "round_to_polytope", "nnls", "forest_solve", "LeastSquares", "Quadratic", "minimize_bcd",
-        "vr_halpern", "inexact_halpern", "solve_vi",
+        "vr_halpern", "inexact_halpern", "solve_vi", "sketch_project", "sketch_lstsq",
     )  # fmt: skip
     if wrong is None and argument in "ab" and name not in no_masses:
         call(name, **{argument: None})  # uniform masses

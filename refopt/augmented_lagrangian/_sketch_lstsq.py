@@ -39,6 +39,7 @@ def sketch_lstsq(
     A : array_like or sparse matrix, shape (N, n)
         With N >= n.
     b : array_like, shape (N,)
+        Any vector.
     sketch : {"countsketch", "srht", "gaussian"}, optional
         Rows added to 4 of the sketch's rows with random signs, in one pass over A; random
         frequencies of A with random signs (dense A only); normal numbers.
