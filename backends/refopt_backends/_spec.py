@@ -553,6 +553,41 @@ _SKETCHING = (
     ),
 )
 
+# Fields are (channels, n0, n1, n2), weights W (out, in, 3, 3, 3):
+# (W * x)_o(v) = sum over i and s of W[o, i, s] x_i(v + s - (1, 1, 1)), x = 0 outside.
+_CONVOLUTION = (
+    Kernel(
+        "conv3d_forward",
+        "convolution",
+        "x (c, ...), W (o, c, 3, 3, 3), bias (o,), relu, residual (o, ...) or None -> y (o, ...)",
+        "W * x + bias, its negative part cut off if relu, plus the residual.",
+    ),
+    Kernel(
+        "conv3d_backward_data",
+        "convolution",
+        "dy (o, ...), W (o, c, 3, 3, 3) -> dx (c, ...)",
+        "The adjoint of x -> W * x.",
+    ),
+    Kernel(
+        "conv3d_backward_weights",
+        "convolution",
+        "x (c, ...), dy (o, ...) -> dW (o, c, 3, 3, 3)",
+        "The adjoint of W -> W * x.",
+    ),
+    Kernel(
+        "pool2",
+        "convolution",
+        "x (c, 2 n0, 2 n1, 2 n2) -> (c, n0, n1, n2)",
+        "Means over blocks of 2 x 2 x 2.",
+    ),
+    Kernel(
+        "upsample2_add",
+        "convolution",
+        "coarse (c, n0, n1, n2), fine (c, 2 n0, 2 n1, 2 n2) -> as fine",
+        "Every value of coarse on its block of 2 x 2 x 2, plus fine.",
+    ),
+)
+
 KERNELS = _indexed(
     *_TRANSPORT,
     *_FORESTS,
@@ -566,4 +601,5 @@ KERNELS = _indexed(
     *_FINITE_SUMS,
     *_POISSON,
     *_SKETCHING,
+    *_CONVOLUTION,
 )
