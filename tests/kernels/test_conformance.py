@@ -49,7 +49,7 @@ def test_numba_with_its_parallel_kernels(monkeypatch):
     run = _jit.run_parallel
 
     monkeypatch.setattr(_jit, "PARALLEL_FROM", 1)
-    for name in ("transport", "_transport_rows", "_transport_sparse"):
+    for name in ("transport", "_transport_rows", "_transport_sparse", "convolution"):
         module = sys.modules[f"refopt_backends.numba_cpu.{name}"]
         if hasattr(module, "run_parallel"):
             monkeypatch.setattr(

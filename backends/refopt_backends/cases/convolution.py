@@ -10,7 +10,7 @@ def cases(xp, rng):
     shapes = ((1, 1, 1, 1, 1), (1, 4, 6, 3, 5), (6, 2, 9, 4, 40), (4, 8, 4, 33, 9))
     for dtype in (np.float64, np.float32):
         for i, o, *grid in shapes:
-            put = lambda *shape: xp.asarray(rng.standard_normal(shape).astype(dtype))
+            put = lambda *shape, dtype=dtype: xp.asarray(rng.standard_normal(shape).astype(dtype))
             x, W, bias, y = put(i, *grid), put(o, i, 3, 3, 3), put(o), put(o, *grid)
             for relu, residual in ((False, None), (True, None), (True, y)):
                 yield Case(

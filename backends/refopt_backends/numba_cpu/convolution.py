@@ -215,7 +215,7 @@ def _forward_parallel(x, U, bias, relu, add, residual, y):
 @jit(fastmath=FAST)
 def _spread(dy, p, q, rows, M):
     """M <- A dy: rows q .. q + rows - 1 of the planes p .. p + 3, all channels."""
-    c, n0, n1, n2 = dy.shape
+    c, n0, _, n2 = dy.shape
     two, four, eight = dy.dtype.type(2), dy.dtype.type(4), dy.dtype.type(8)
     zero = np.zeros(n2, dy.dtype)
     M[:] = 0
