@@ -5,11 +5,8 @@ import pytest
 from refopt.augmented_lagrangian import minimize_equality
 from refopt.problems import TEXTBOOK_EQUALITY, textbook_equality
 
-# BYRDSPHR: not yet.
-SOLVED = [name for name in TEXTBOOK_EQUALITY if name != "BYRDSPHR"]
 
-
-@pytest.mark.parametrize("name", SOLVED)
+@pytest.mark.parametrize("name", TEXTBOOK_EQUALITY)
 def test_textbook_problems_are_solved(name):
     problem = textbook_equality(name)
     res = minimize_equality(tol=1e-9, **problem.arguments())

@@ -7,125 +7,158 @@ from typing import Any
 from refopt import _status
 from refopt._driver import Iterate
 from refopt.augmented_lagrangian import _multipliers, _restoration
-from refopt.augmented_lagrangian._acceptance import search
+from refopt.augmented_lagrangian._acceptance import Search
 from refopt.augmented_lagrangian._merit import Direction
 from refopt.augmented_lagrangian._penalties import adapt
 from refopt.augmented_lagrangian._point import Point, evaluate
 from refopt.augmented_lagrangian._shift import Regularisation
 
-LARGE_MULTIPLIER = 1e3
 UNBOUNDED = -1e20
+ROUNDING = 1e-5  # a measure below it that stays as it is has met rounding
+_HUGE = 1e3, 1e4  # multipliers that are not believed: at the start, later
+_SHORT, _LONG = 0.11, 0.4  # steps after which the damping grows, shrinks
+_PATIENCE = 5
 
 
 class Newton:
-    """State and options of one run."""
+    """State and options of one run.
 
-    def __init__(self, problem, solve, *, eta1, eta2, nu, beta, tol, theta=None, l0=None):
-        self.problem, self.solve = problem, solve
-        self.eta1, self.eta2, self.nu, self.beta, self.tol = eta1, eta2, nu, beta, tol
-        self.theta, self.l0 = theta, l0
-        self.state: dict[str, Any] = {}
-        self.inner = 0
+    Parameters
+    ----------
+    problem : EqualityProblem
+    solve : callable
+        See `linear_solvers`.
+    eta1, eta2, nu, beta, tol : float
+        As of `minimize_equality`.
+    theta : callable or None
+        ``theta(k, |r|)`` bounds the relative residual of the Newton system.
+    multipliers : array or None
+        At the start; least squares by default.
+    """
+
+    def __init__(self, problem, solve, *, eta1, eta2, nu, beta, tol, theta=None, multipliers=None):
+        self.problem, self._solve = problem, solve
+        self.eta1, self.eta2, self._nu, self._beta = eta1, eta2, nu, beta
+        self._tol, self._theta, self._multipliers = tol, theta, multipliers
+        self._first_etas = eta1, eta2
+        self._state: dict[str, Any] = {}
+        self.inner_nit = 0
 
     def iterates(self):
         """The generator for the driver, whose iterates hold a `Point`."""
         problem = self.problem
-        xp = problem.xp
-        first = xp.zeros(problem.m) if self.l0 is None else self.l0
-        point = evaluate(problem, problem.x0, first)
-        if not point.finite:
-            yield self._iterate(point, math.nan)
-            return
-        if self.l0 is None:
-            point = self._estimated(point)
-        yield self._iterate(point)
-        regular = Regularisation(problem, self.solve, self.state)
-        start = self.eta1, self.eta2
+        point = yield from self._start()
+        if point is None:
+            return _status.BREAKDOWN, ""
+        if _restoration.first(problem, point):
+            feasible, point = yield from self._restored(point, 0.0)
+            if feasible is None:
+                return _status.INFEASIBLE, _restoration.STATIONARY
+        search = Search(problem, point, self._beta)
+        regular = Regularisation(problem, self._solve, self._state)
         recent = deque([point.kkt], maxlen=5)
-        damping = lm = 0.0
-        failures, nit = 0, 0
+        least, idle, failures, k, damping = math.inf, 0, 0, 0, 0.0
         while True:
-            nit += 1
+            k += 1
             H = problem.hessian(point.x, point.l)
-            damping = lm * min(1.0, math.sqrt(point.cc)) if lm else 0.0
-            tolerance = self._forcing(nit, point.kkt)
-            d, system, info = regular.step(point, H, damping, tolerance)
+            held = damping * min(1.0, math.sqrt(point.cc)) if damping else 0.0
+            d, system, info = regular.step(point, H, held, self._accuracy(k, point.kkt))
+            self.inner_nit += info.iterations
             new = None
             if d is not None:
                 d = Direction(point, H, d[: problem.n], d[problem.n :])
-                self.eta1, self.eta2, slope = adapt(d, self.eta1, self.eta2, self.nu)
-                progress = 0.9 * min(recent) if not system.shift else 0.0
-                new, alpha = search(
-                    problem, point, d, self.eta1, self.eta2, slope, self.beta, progress
+                self.eta1, self.eta2, slope = adapt(d, self.eta1, self.eta2, self._nu)
+                progress = 0.0 if system.shift else 0.9 * min(recent)
+                new, alpha = search.step(
+                    point, d, info.again, self.eta1, self.eta2, slope, progress
                 )
             if new is None:
                 failures += 1
                 if failures == 1:
-                    self.eta1, self.eta2 = start
-                if point.violation() <= self.tol:
-                    return _status.LINE_SEARCH, ""
-                feasible, point = yield from self._restored(point)
+                    self.eta1, self.eta2 = self._first_etas
+                if point.violation() <= self._tol:
+                    if failures > 1:
+                        return self._end(point)
+                    continue
+                search.restored(point)
+                feasible, point = yield from self._restored(point, _restoration.FALL)
                 if feasible is None:
-                    return _status.INFEASIBLE, "A stationary point of |c| was reached."
+                    return _status.INFEASIBLE, _restoration.STATIONARY
                 if not feasible:
-                    return _status.LINE_SEARCH, ""
-                point = self._estimated(point)
+                    return self._end(point)
                 recent = deque([point.kkt], maxlen=5)
-                yield self._iterate(point, alpha=0.0)
                 continue
-            if problem.quasi_newton:
-                problem.update(point, new, new.l)
-            if alpha < 0.11 or nit % 10 == 0:
-                new = self._improved(new)
-            size = self._scale(point)
-            if alpha < 0.11:
-                lm = min(max(10.0 * lm, 1e-6 * size), 100.0 * size)
-            elif alpha > 0.4:
-                lm = 0.1 * lm if lm > 1e-11 else 0.0
-            if new.f < UNBOUNDED and new.violation() < 1e-4:
-                yield self._iterate(new)
-                return _status.INFEASIBLE, "The objective is unbounded below."
+            problem.update(point, new, new.l)
+            if alpha < _SHORT or k % 10 == 0:
+                new = self._estimated(new, _HUGE[1], 0.25)
+            damping = self._damping(damping, alpha, point)
             point = new
             recent.append(point.kkt)
+            error = point.error()
             yield self._iterate(point, alpha=alpha, shift=system.shift, relres=info.relres)
+            if point.f < UNBOUNDED and point.violation() < 1e-4:
+                return _status.INFEASIBLE, "The objective is unbounded below."
+            idle = 0 if error < least or alpha < 1.0 or system.shift else idle + 1
+            least = min(least, error)
+            if least <= ROUNDING and idle >= _PATIENCE:
+                return _status.STALLED, ""
+            if error < ROUNDING:
+                problem.sharpen()
 
-    def _restored(self, point):
+    def _start(self):
+        problem = self.problem
+        l = problem.xp.zeros(problem.m) if self._multipliers is None else self._multipliers
+        point = evaluate(problem, problem.x0, l)
+        if not point.finite:
+            yield self._iterate(point, math.nan)
+            return None
+        if self._multipliers is None:
+            point = self._estimated(point, _HUGE[0])
+        yield self._iterate(point)
+        return point
+
+    def _restored(self, point, fall):
         """Restoration as iterates: whether it succeeded, and where it ended."""
-        steps = _restoration.restore(self.problem, point, self.tol)
+        steps = _restoration.restore(self.problem, point, self._tol, fall)
         while True:
             try:
-                point = next(steps)
+                point = self._estimated(next(steps), _HUGE[0])
             except StopIteration as end:
                 return end.value, point
             yield self._iterate(point)
 
-    def _forcing(self, k, kkt):
-        if self.theta is not None:
-            return self.theta(k, kkt)
+    def _end(self, point):
+        """No step can be taken."""
+        return (_status.STALLED if point.error() <= ROUNDING else _status.LINE_SEARCH), ""
+
+    def _accuracy(self, k, kkt):
+        if self._theta is not None:
+            return self._theta(k, kkt)
         return max(min(0.1, math.sqrt(kkt)), 1e-10)
 
-    def _scale(self, point):
-        G = point.G
-        return max(1.0, float((G * G).sum()) / max(1, self.problem.m))
+    def _damping(self, damping, alpha, point):
+        """Levenberg's constant in the (2,2) block: more after short steps."""
+        if alpha < _SHORT:
+            G = point.G
+            size = max(1.0, float((G * G).sum()) / max(1, self.problem.m))
+            return min(max(10.0 * damping, 1e-6 * size), 100.0 * size)
+        if alpha > _LONG:
+            return 0.1 * damping if damping > 1e-11 else 0.0
+        return damping
 
-    def _estimated(self, point):
-        """With least-squares multipliers, or zero where they are huge."""
-        problem = self.problem
-        l = _multipliers.least_squares(problem, point.g, point.G, self.solve, self.state)
-        if problem.m and not float(abs(l).max()) <= LARGE_MULTIPLIER:
-            l = problem.xp.zeros(problem.m)
-        return point.with_multipliers(l)
+    def _estimated(self, point: Point, huge: float, share: float = math.inf) -> Point:
+        """With least-squares multipliers, if they bring ``|gL|^2`` to a share of what it is.
 
-    def _improved(self, point):
-        """With least-squares multipliers where they halve the gradient of the Lagrangian."""
+        Zero stands for huge ones at the start, where nothing else is known.
+        """
         problem = self.problem
         if not problem.m:
             return point
-        l = _multipliers.least_squares(problem, point.g, point.G, self.solve, self.state)
-        if not float(abs(l).max()) < 1e4:
-            return point
+        l = _multipliers.least_squares(problem, point.g, point.G, self._solve, self._state)
+        if not float(abs(l).max()) <= huge:
+            return point.with_multipliers(0.0 * l) if share == math.inf else point
         other = point.with_multipliers(l)
-        return other if other.gg <= 0.25 * point.gg else point
+        return other if other.gg <= share * point.gg else point
 
     def _iterate(self, point: Point, error=None, *, alpha=1.0, shift=0.0, relres=0.0):
         optimality, violation = point.optimality(), point.violation()
@@ -137,6 +170,7 @@ class Newton:
             "eta1": self.eta1,
             "eta2": self.eta2,
             "shift": shift,
+            "inner_iters": self.inner_nit,
             "inner_relres": relres,
         }
         measure = max(optimality, violation) if error is None else error

@@ -6,9 +6,15 @@ from typing import Any
 from refopt.augmented_lagrangian._point import Point
 
 FALL = 0.1  # of |c|, after which the main iteration resumes
+STATIONARY = "A point was reached where |c| is stationary, and not zero."
 
 
-def restore(problem: Any, point: Point, tol: float):
+def first(problem: Any, point: Point) -> bool:
+    """Whether a feasible point is looked for before anything else."""
+    return False
+
+
+def restore(problem: Any, point: Point, tol: float, fall: float = FALL):
     """Points with less and less ``|c|``; the generator returns whether it has fallen clearly.
 
     Yields
@@ -22,7 +28,7 @@ def restore(problem: Any, point: Point, tol: float):
         None at a stationary point of ``|c|``.
     """
     xp = problem.xp
-    target = FALL * math.sqrt(point.cc)
+    target = fall * math.sqrt(point.cc)
     damping = None
     while True:
         size = math.sqrt(point.cc)

@@ -54,7 +54,7 @@ def finish(problem, outcome, newton, *, tol, backend, dtype):
         nhev=problem.nhev,
         ncev=problem.ncev,
         ncjev=problem.ncjev,
-        inner_nit=newton.inner,
+        inner_nit=newton.inner_nit,
         history=outcome.history,
         backend=backend,
         jac=point.g,
