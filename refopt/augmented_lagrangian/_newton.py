@@ -119,7 +119,7 @@ class Newton:
 
     def _restored(self, point, fall):
         """Restoration as iterates: whether it succeeded, and where it ended."""
-        steps = _restoration.restore(self.problem, point, self._tol, fall)
+        steps = _restoration.restore(self.problem, point, self._tol, fall, self._solve, self._state)
         while True:
             try:
                 point = self._estimated(next(steps), _HUGE[0])

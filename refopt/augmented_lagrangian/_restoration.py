@@ -1,21 +1,51 @@
-"""Feasibility restoration: Levenberg-Marquardt on |c|^2 / 2."""
+"""Feasibility: points with small ``|c|``, whatever f is.
+
+A trust region first. Where it ends at a stationary point of ``|c|``, or crawls, in this order: a
+direction of negative curvature of ``|c|^2``, undamped Newton steps, and the Newton homotopy.
+"""
 
 import math
 from typing import Any
 
+from refopt.augmented_lagrangian._gauss_newton import GaussNewton
+from refopt.augmented_lagrangian._homotopy import follow
+from refopt.augmented_lagrangian._operators import is_operator, is_sparse
 from refopt.augmented_lagrangian._point import Point
+from refopt.augmented_lagrangian._root import descend
 
-FALL = 0.1  # of |c|, after which the main iteration resumes
 STATIONARY = "A point was reached where |c| is stationary, and not zero."
+FALL = 0.1  # of |c|, after which the main iteration resumes
+UNDAMPED = 12  # Newton steps without safeguard
+STEADY = 0.98  # share of |c|^2 left after a window of slow steps, beyond which it is no progress
+FLAT = 1e-6  # |G'c| over max(1, |G|) |c|, below which no point nearby is better
+CROSSINGS = 5  # of saddles and slow valleys
+_CURVED = -1e-6  # eigenvalue of the Hessian of |c|^2 / 2, relative to its largest
 
 
 def first(problem: Any, point: Point) -> bool:
-    """Whether a feasible point is looked for before anything else."""
-    return False
+    """Whether a feasible point is looked for before anything else.
+
+    It is where f has no say: as many equations as unknowns, or f constant.
+    """
+    return 0 < problem.m and (problem.m == problem.n or not bool(problem.xp.any(point.g != 0.0)))
 
 
-def restore(problem: Any, point: Point, tol: float, fall: float = FALL):
-    """Points with less and less ``|c|``; the generator returns whether it has fallen clearly.
+def restore(
+    problem: Any, point: Point, tol: float, fall: float = FALL, solve: Any = None, state: Any = None
+):
+    """Points with less and less ``|c|``, though not always; the generator returns success.
+
+    Parameters
+    ----------
+    problem : EqualityProblem
+    point : Point
+        The start.
+    tol : float
+        A violation below a tenth of it is small enough.
+    fall : float
+        Share of ``|c|`` that is small enough.
+    solve, state
+        For matrices that are not dense, see `linear_solvers`.
 
     Yields
     ------
@@ -27,32 +57,99 @@ def restore(problem: Any, point: Point, tol: float, fall: float = FALL):
     bool or None
         None at a stationary point of ``|c|``.
     """
-    xp = problem.xp
-    target = fall * math.sqrt(point.cc)
-    damping = None
-    while True:
-        size = math.sqrt(point.cc)
-        if size <= max(target, 0.1 * tol):
+    start, target = point, max(fall * math.sqrt(point.cc), 0.1 * tol)
+    for _ in range(CROSSINGS):
+        reached, point = yield from _last(descend(problem, point, target, solve, state), point)
+        if reached:
             return True
-        slope = point.G.T @ point.c
-        GGt = point.G @ point.G.T
-        scale = float(xp.trace(GGt)) / problem.m
-        if math.sqrt(float(slope @ slope)) <= 1e-9 * max(1.0, math.sqrt(scale)) * size:
-            return None
-        damping = 1e-8 * scale if damping is None else max(damping, 1e-14 * scale)
-        while True:
-            y = xp.linalg.solve(GGt + damping * xp.eye(problem.m), point.c)
-            dx = -(point.G.T @ y)
-            x = point.x + dx
+        aside = _across(problem, point)
+        if aside is None:
+            break
+        point = aside
+        yield point
+    for other, begin in ((_undamped, point), (follow, start), (follow, point)):
+        if is_sparse(point.G) or is_operator(point.G):
+            break
+        _, end = yield from _last(other(problem, begin), begin)
+        if end.cc <= 0.81 * point.cc:
+            reached, end = yield from _last(descend(problem, end, target, solve, state), end)
+            if reached:
+                return True
+    while True:  # slowly on
+        reached, end = yield from _last(descend(problem, point, target, solve, state), point)
+        if reached:
+            return True
+        if end.cc > STEADY * point.cc:
+            slope = _norm(end.G.T @ end.c)
+            stationary = slope <= FLAT * max(1.0, _scale(end.G)) * math.sqrt(end.cc)
+            return None if stationary else False
+        point = end
+
+
+def _last(points, start):
+    """Pass points on; what their generator returned, and the last of them."""
+    while True:
+        try:
+            start = next(points)
+        except StopIteration as end:
+            return end.value, start
+        yield start
+
+
+def _across(problem, point):
+    """A point beyond a saddle of ``|c|^2 / 2`` along its most negative curvature, or None."""
+    if problem.quasi_newton or is_operator(point.G):
+        return None
+    xp = problem.xp
+    H = problem.hessian(point.x, point.c) - problem.hessian(point.x, xp.zeros(problem.m))
+    if is_sparse(H) or is_sparse(point.G) or is_operator(H):
+        return None
+    H = point.G.T @ point.G + H
+    if not bool(xp.all(xp.isfinite(H))):
+        return None
+    eigenvalues, vectors = xp.linalg.eigh(H)
+    lowest = float(eigenvalues[0])
+    if lowest > _CURVED * float(eigenvalues[-1]):
+        return None
+    direction = vectors[:, 0]
+    direction = -direction if float(direction @ (point.G.T @ point.c)) > 0.0 else direction
+    length = max(1.0, _norm(point.x))
+    while length > 1e-8:
+        for sign in (1.0, -1.0):
+            x = point.x + sign * length * direction
             f, c = problem.values(x)
             cc = float(c @ c)
-            if math.isfinite(f) and cc <= point.cc - 1e-4 * abs(float(slope @ dx)):
+            if math.isfinite(f) and cc <= point.cc + 0.1 * lowest * length * length:
                 new = Point(x, point.l, f, c, *problem.derivatives(x, f, c))
                 if new.finite:
-                    break
-            damping = max(8.0 * damping, 1e-6 * scale)
-            if damping > 1e12 * scale:
-                return False
-        damping *= 0.1
-        point = new
+                    return new
+        length *= 0.5
+    return None
+
+
+def _undamped(problem, point):
+    """Newton steps as they come, as long as numbers are finite, until ``|c|`` is small again."""
+    bound = point.cc
+    for _ in range(UNDAMPED):
+        steps = GaussNewton(problem, point.G)
+        if not steps.finite:
+            return
+        x = point.x + steps.step(point.c, 0.0)
+        f, c = problem.values(x)
+        if not math.isfinite(f) or not math.isfinite(float(c @ c)):
+            return
+        point = Point(x, point.l, f, c, *problem.derivatives(x, f, c))
+        if not point.finite:
+            return
         yield point
+        if point.cc <= 0.01 * bound:
+            return
+
+
+def _scale(G):
+    data = G.data if is_sparse(G) else G
+    return 1.0 if is_operator(G) else math.sqrt(float((data * data).sum()))
+
+
+def _norm(v):
+    return math.sqrt(float(v @ v))
