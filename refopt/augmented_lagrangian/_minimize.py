@@ -4,7 +4,7 @@ from refopt import _validate
 from refopt.augmented_lagrangian._intake import take_problem
 from refopt.augmented_lagrangian._newton import Newton
 from refopt.augmented_lagrangian._result import finish, run
-from refopt.augmented_lagrangian.linear_solvers import direct
+from refopt.augmented_lagrangian.linear_solvers import choose
 
 
 def minimize_equality(
@@ -21,7 +21,8 @@ def minimize_equality(
     )  # fmt: skip
     tol = _validate.nonnegative(tol, "tol")
     maxiter = _validate.count(maxiter, "maxiter")
-    newton = Newton(problem, direct, eta1=eta1, eta2=eta2, nu=nu, beta=beta, tol=tol)
+    solve = choose(lin_solver, precond)
+    newton = Newton(problem, solve, eta1=eta1, eta2=eta2, nu=nu, beta=beta, tol=tol)
     outcome = run(
         problem, newton.iterates(), tol=tol, maxiter=maxiter, callback=callback, disp=disp,
         time_limit=time_limit,

@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from refopt.augmented_lagrangian._operators import dense, is_operator, is_sparse
+from refopt.augmented_lagrangian._operators import is_operator, is_sparse
 from refopt.augmented_lagrangian.linear_solvers import KKTSystem
+from refopt.augmented_lagrangian.linear_solvers._elimination import control_multipliers, identity
 
 
 def least_squares(problem: Any, g: Any, G: Any, solve: Any, state: dict) -> Any:
     """argmin ``|G'l + g|``, of least norm where there are many.
 
-    Dense and small: by singular values. Else from ``[[I, G'], [G, 0]] (z, l) = (-g, 0)``.
+    Dense: by singular values. Where every constraint has a variable of its own, those that solve
+    that variable's equation. Else from ``[[I, G'], [G, 0]] (z, l) = (-g, 0)``.
     """
     xp = problem.xp
     n, m = problem.n, problem.m
@@ -20,10 +22,9 @@ def least_squares(problem: Any, g: Any, G: Any, solve: Any, state: dict) -> Any:
         keep = s > 1e-10 * max(float(s[0]), 1e-300)
         inverse = xp.where(keep, 1.0 / xp.where(keep, s, 1.0), 0.0)
         return -(U @ (inverse * (Vt @ g)))
-    system = KKTSystem(dense(_identity(n, xp), xp), G, xp)
+    estimate = control_multipliers(g, G) if is_sparse(G) else None
+    if estimate is not None:
+        return estimate
+    system = KKTSystem(identity(n) if is_sparse(G) else xp.eye(n), G, xp)
     d, _ = solve(system, xp.concatenate((-g, xp.zeros(m))), 1e-10, state)
     return d[n:]
-
-
-def _identity(n, xp):
-    return xp.eye(n)

@@ -9,6 +9,7 @@ from refopt._driver import Iterate
 from refopt.augmented_lagrangian import _multipliers, _restoration
 from refopt.augmented_lagrangian._acceptance import Search
 from refopt.augmented_lagrangian._merit import Direction
+from refopt.augmented_lagrangian._operators import squared_norm
 from refopt.augmented_lagrangian._penalties import adapt
 from refopt.augmented_lagrangian._point import Point, evaluate
 from refopt.augmented_lagrangian._shift import Regularisation
@@ -44,6 +45,11 @@ class Newton:
         self._state: dict[str, Any] = {}
         self.inner_nit = 0
 
+    @property
+    def lin_solver(self):
+        """Name of the solver that the last Newton system went to, None if there was none."""
+        return self._state.get("lin_solver")
+
     def iterates(self):
         """The generator for the driver, whose iterates hold a `Point`."""
         problem = self.problem
@@ -61,6 +67,7 @@ class Newton:
         while True:
             k += 1
             H = problem.hessian(point.x, point.l)
+            self._state["point"] = point
             held = damping * min(1.0, math.sqrt(point.cc)) if damping else 0.0
             d, system, info = regular.step(point, H, held, self._accuracy(k, point.kkt))
             self.inner_nit += info.iterations
@@ -139,8 +146,7 @@ class Newton:
     def _damping(self, damping, alpha, point):
         """Levenberg's constant in the (2,2) block: more after short steps."""
         if alpha < _SHORT:
-            G = point.G
-            size = max(1.0, float((G * G).sum()) / max(1, self.problem.m))
+            size = max(1.0, squared_norm(point.G) / max(1, self.problem.m))
             return min(max(10.0 * damping, 1e-6 * size), 100.0 * size)
         if alpha > _LONG:
             return 0.1 * damping if damping > 1e-11 else 0.0

@@ -78,6 +78,13 @@ def dense(A: Any, xp: Any) -> Any:
     return A @ xp.eye(A.shape[1]) if is_operator(A) else A
 
 
+def squared_norm(A: Any) -> float:
+    """The sum of squared entries; 0 for what is known by its products only."""
+    if is_operator(A):
+        return 0.0
+    return float((A.multiply(A) if is_sparse(A) else A * A).sum())
+
+
 def _kept(v, indices):
     return v if indices is None else v[indices]
 

@@ -55,6 +55,7 @@ def finish(problem, outcome, newton, *, tol, backend, dtype):
         ncev=problem.ncev,
         ncjev=problem.ncjev,
         inner_nit=newton.inner_nit,
+        lin_solver=newton.lin_solver,
         history=outcome.history,
         backend=backend,
         jac=point.g,

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from refopt.augmented_lagrangian._operators import is_operator, is_sparse
 from refopt.augmented_lagrangian._point import Point
 from refopt.augmented_lagrangian.linear_solvers import KKTSystem
 
@@ -62,6 +63,8 @@ class Regularisation:
         """A shift from the smallest eigenvalue of Z'HZ, and the regularisation of G."""
         xp = self._problem.xp
         m = self._problem.m
+        if any(is_sparse(A) or is_operator(A) for A in (H, point.G)):
+            return max(self._last / 3, _FIRST), damping
         dc, Z = damping, None
         if m:
             _, s, Vt = xp.linalg.svd(point.G, full_matrices=True)

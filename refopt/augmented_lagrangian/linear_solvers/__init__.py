@@ -6,6 +6,7 @@ dict that lives as long as the run: factors that serve again, random numbers.
 """
 
 from ._direct import direct
+from ._menu import choose
 from ._system import KKTSystem, SolveInfo
 
-__all__ = ["KKTSystem", "SolveInfo", "direct"]
+__all__ = ["KKTSystem", "SolveInfo", "choose", "direct"]

@@ -52,13 +52,27 @@ class KKTSystem:
             K[range(n, n + m), range(n, n + m)] = -self.dc
         return K
 
+    @property
+    def sparse(self) -> Any:
+        """The matrix in SciPy's compressed columns."""
+        from scipy import sparse
+
+        H, G = sparse.csr_array(self.H), sparse.csr_array(self.G)
+        if self.shift:
+            H = H + self.shift * sparse.eye_array(self.n)
+        corner = -self.dc * sparse.eye_array(self.m) if self.dc else None
+        return sparse.block_array([[H, G.T], [G, corner]], format="csc")
+
+    def product(self, v: Any) -> Any:
+        """(H + shift I) v."""
+        Hv = self.H @ v
+        return Hv + self.shift * v if self.shift else Hv
+
     def matvec(self, d: Any) -> Any:
         """K d."""
         xp, n = self.xp, self.n
         dx, dl = d[:n], d[n:]
-        top = self.H @ dx + self.G.T @ dl
-        if self.shift:
-            top = top + self.shift * dx
+        top = self.product(dx) + self.G.T @ dl
         bottom = self.G @ dx
         if self.dc:
             bottom = bottom - self.dc * dl

@@ -1,0 +1,138 @@
+"""Solving for the states by preconditioned conjugate gradients."""
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array, diags_array
+from scipy.sparse.linalg import splu
+
+from refopt.augmented_lagrangian.linear_solvers._elimination import (
+    ControlStructure,
+    ReducedSystem,
+    control_structure,
+)
+from refopt.augmented_lagrangian.linear_solvers._krylov import conjugate_gradients
+from refopt.augmented_lagrangian.linear_solvers._system import KKTSystem, SolveInfo
+
+MOST = 200  # iterations
+LOOSEST = 1e-3  # an iteration costs less than the derivatives of one more Newton step
+
+
+class MatchedFactor:
+    r"""A factor of ``C = diag(s)^(1/2) A + diag(sign) |W|^(1/2)``, for square A.
+
+    ``C'C`` differs from ``W + A' diag(s) A`` by the mixed terms only. Where these are
+    positive semidefinite, as for discretised elliptic operators, the eigenvalues of
+    ``(C'C)^-1 (W + A' diag(s) A)`` lie between 1/2 and 1. C has the entries of A, and a
+    factor of far less fill than that of the reduced matrix.
+    """
+
+    name = "matched factor"
+
+    def __init__(self, reduced: ReducedSystem):
+        A, s = reduced.A, np.sqrt(np.abs(reduced.s))
+        scaled = type(A)((A.data * np.repeat(s, np.diff(A.indptr)), A.indices, A.indptr), A.shape)
+        sign = np.where(A.diagonal() < 0, -1.0, 1.0)
+        C = scaled + diags_array(sign * np.sqrt(np.abs(reduced.hessian_diagonal)))
+        self._lu = symmetric_factor(C.tocsc())
+
+    def __call__(self, r: Any) -> Any:
+        return self._lu.solve(self._lu.solve(r, "T"))
+
+
+class WholeFactor:
+    """A factor of the reduced matrix itself."""
+
+    name = "factor"
+
+    def __init__(self, reduced: ReducedSystem):
+        self._lu = symmetric_factor(reduced.matrix)
+
+    def __call__(self, r: Any) -> Any:
+        return self._lu.solve(r)
+
+
+def symmetric_factor(matrix: Any) -> Any:
+    """SuperLU for a matrix of symmetric pattern, with pivots from the diagonal."""
+    options = {"SymmetricMode": True}
+    return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=1e-3, options=options)
+
+
+class Eliminated:
+    """The solver of one run: the structure, and a factor that serves in several Newton steps.
+
+    The factor is made anew when conjugate gradients take more than twice as many iterations
+    for a digit as they did at best.
+    """
+
+    def __init__(self):
+        self._structure: ControlStructure | None = None
+        self._entries = -1  # of the Jacobian that was looked at last
+        self._factor: Any = None
+        self._stale, self._best = True, 0.0
+
+    def reduce(self, system: KKTSystem) -> ReducedSystem | None:
+        """The system for the states, None where there is no such structure."""
+        H, G = csr(system.H), csr(system.G)
+        if self._structure is None or not self._structure.fits(G, H):
+            if self._structure is None and G.nnz == self._entries:
+                return None
+            self._structure, self._entries = control_structure(G, H), G.nnz
+            self._stale = True
+        if self._structure is None:
+            return None
+        reduced = ReducedSystem(self._structure, G, H, system.shift, system.dc)
+        return reduced if np.isfinite(reduced.s).all() else None
+
+    def preconditioner(self, user: Any) -> str:
+        """Its name."""
+        return "user's preconditioner" if user is not None else self._factor.name
+
+    def solve(
+        self, system: KKTSystem, reduced: ReducedSystem, rhs: Any, tol: float, user: Any
+    ) -> tuple[Any, SolveInfo]:
+        """d for the whole system, with ``|K d - rhs| <= tol |rhs|``."""
+        tol = min(tol, LOOSEST)
+        target = tol * _norm(rhs)
+        right = reduced.right_side(rhs)
+        fresh = self._stale
+        precondition = user or self._present(reduced)
+        result = conjugate_gradients(reduced.product, right, None, target, MOST, precondition)
+        spent = result.iterations
+        if user is None and result.definite:
+            digits = math.log10(max(_norm(right), 1e-300) / max(result.residual, 1e-300))
+            each = spent / max(digits, 1.0)
+            if fresh:
+                self._best = each
+            self._stale = each > 2.0 * self._best + 1.0
+        d = reduced.whole(result.x, rhs)
+        n, m = system.n, system.m
+        inertia = (n, m) if result.definite else (n - 1, m + 1)
+
+        def again(other):
+            right = reduced.right_side(other)
+            target = tol * _norm(other)
+            solved = conjugate_gradients(reduced.product, right, None, target, MOST, precondition)
+            return reduced.whole(solved.x, other)
+
+        return d, SolveInfo(system.relative_residual(d, rhs), spent, inertia=inertia, again=again)
+
+    def _present(self, reduced):
+        if self._stale:
+            make = MatchedFactor if reduced.structure.square else WholeFactor
+            self._factor = make(reduced)
+        return self._factor
+
+
+def csr(matrix: Any) -> Any:
+    """In compressed rows, with entries in order."""
+    if getattr(matrix, "format", "") != "csr":
+        matrix = csr_array(matrix)
+    if not matrix.has_sorted_indices:
+        matrix = matrix.sorted_indices()
+    return matrix
+
+
+def _norm(v):
+    return math.sqrt(float(v @ v))

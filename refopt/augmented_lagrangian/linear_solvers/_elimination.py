@@ -1,0 +1,220 @@
+r"""Elimination of controls and multipliers.
+
+Where every constraint has a variable of its own, with ``G = [A, S]``, S diagonal, and
+``B = blockdiag(W, D)``, D diagonal, the Newton system
+
+    W dw + A'dl = a,    D dz + S dl = b,    A dw + S dz - dc dl = c
+
+leaves a symmetric system for the other variables, the states w, with ``T = S + dc D/S``:
+
+    (W + A' diag(s) A) dw = a - A'(b/S - s q),    s = D/(S T),  q = c + dc b/S
+    dz = (q - A dw)/T,    dl = (b - D dz)/S
+"""
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+
+class ControlStructure:
+    """Which variables are states and which controls, and where their derivatives are stored.
+
+    Attributes
+    ----------
+    states, controls : array
+        Indices of variables; control i belongs to constraint i.
+    square : bool
+        Whether there are as many states as constraints, each on the diagonal of A.
+    """
+
+    def __init__(self, G, H, states, controls):
+        m, n = G.shape
+        self.states, self.controls = states, controls
+        self._patterns = _pattern(G), _pattern(H)
+        number = np.empty(n, dtype=np.int64)
+        number[states] = np.arange(states.size)
+        is_state = np.zeros(n, dtype=bool)
+        is_state[states] = True
+        rows = _rows_of(G)
+        self._in_A = np.flatnonzero(is_state[G.indices])
+        place = np.full(n, -1)
+        place[controls] = np.arange(m)
+        mine = np.flatnonzero(place[G.indices] == rows)
+        self._in_S = mine[np.argsort(rows[mine])]
+        self.A = _compressed(G, rows[self._in_A], number[G.indices[self._in_A]], (m, states.size))
+        rows = _rows_of(H)
+        inner = is_state[rows] & is_state[H.indices]
+        self._in_W = np.flatnonzero(inner)
+        local = number[rows[self._in_W]], number[H.indices[self._in_W]]
+        self._W = _compressed(H, *local, (states.size, states.size))
+        self._diagonal_W = bool((local[0] == local[1]).all())
+        on_diagonal = np.flatnonzero((place[H.indices] >= 0) & (rows == H.indices))
+        self._in_D, self._D_places = on_diagonal, place[H.indices[on_diagonal]]
+        diagonal = np.zeros(m, dtype=bool)
+        index = _rows_of(self.A)
+        diagonal[index[index == self.A.indices]] = True
+        self.square = states.size == m and bool(diagonal.all())
+
+    def fits(self, G: Any, H: Any) -> bool:
+        """Whether matrices have the pattern that was seen before."""
+        return all(
+            new.nnz == old[0].size
+            and np.array_equal(new.indptr, old[1])
+            and np.array_equal(new.indices, old[0])
+            for new, old in zip((G, H), self._patterns, strict=True)
+        )
+
+    def parts(self, G: Any, H: Any) -> tuple[Any, Any, Any, Any]:
+        """A, the diagonal of S, W (a vector if it is diagonal) and the diagonal of D."""
+        A = _with_data(self.A, G.data[self._in_A])
+        D = np.zeros(self.controls.size)
+        D[self._D_places] = H.data[self._in_D]
+        values = H.data[self._in_W]
+        if not self._diagonal_W:
+            return A, G.data[self._in_S], _with_data(self._W, values), D
+        W = np.zeros(self.states.size)
+        W[self._W.indices] = values
+        return A, G.data[self._in_S], W, D
+
+
+def control_structure(G: Any, H: Any) -> ControlStructure | None:
+    """Find a variable of its own for every constraint; None if there is not one for each.
+
+    Parameters
+    ----------
+    G, H : scipy.sparse.csr_array
+        Jacobian and Hessian.
+    """
+    m, n = G.shape
+    if not 0 < m < n:
+        return None
+    single = np.bincount(G.indices, minlength=n) == 1
+    rows = _rows_of(H)
+    coupled = (rows != H.indices) & (H.data != 0)
+    single[rows[coupled]] = False
+    single[H.indices[coupled]] = False
+    controls, _ = _own_variables(G, single)
+    if controls is None:
+        return None
+    free = np.ones(n, dtype=bool)
+    free[controls] = False
+    return ControlStructure(G, H, np.flatnonzero(free), controls)
+
+
+def control_multipliers(g: Any, G: Any) -> Any:
+    """Multipliers that solve the equations of each constraint's own variable, or None."""
+    G = _sparse().csr_array(G)
+    controls, places = _own_variables(G, np.bincount(G.indices, minlength=G.shape[1]) == 1)
+    return None if controls is None else -g[controls] / G.data[places]
+
+
+def _own_variables(G, single):
+    """For each row of G a variable of those marked, and the place of its entry."""
+    places = np.flatnonzero(single[G.indices] & (G.data != 0))
+    places = places[np.argsort(np.abs(G.data[places]), kind="stable")]  # the largest comes last
+    chosen = np.full(G.shape[0], -1)
+    chosen[_rows_of(G)[places]] = places
+    return (None, None) if (chosen < 0).any() else (G.indices[chosen], chosen)
+
+
+class ReducedSystem:
+    """The system for the states, and the way from and to the whole one.
+
+    Attributes
+    ----------
+    A : sparse matrix
+    W : array or sparse matrix
+        With the shift; an array stands for a diagonal matrix.
+    s : array
+        The weights in ``W + A' diag(s) A``.
+    """
+
+    def __init__(self, structure: ControlStructure, G: Any, H: Any, shift: float, dc: float):
+        self.structure = structure
+        self.A, self._S, W, D = structure.parts(G, H)
+        self._D = D + shift
+        if shift:
+            W = W + shift if W.ndim == 1 else W + shift * identity(W.shape[0])
+        self.W = W
+        self._T = self._S + dc * self._D / self._S if dc else self._S
+        self._dc = dc
+        self.s = self._D / (self._S * self._T)
+        self._transposed = self.A.T
+
+    def product(self, v: Any) -> Any:
+        """(W + A' diag(s) A) v."""
+        Wv = self.W * v if self.W.ndim == 1 else self.W @ v
+        return Wv + self._transposed @ (self.s * (self.A @ v))
+
+    @property
+    def size(self) -> int:
+        """Number of states."""
+        return self.A.shape[1]
+
+    @property
+    def matrix(self) -> Any:
+        """The matrix itself, which has more entries than A."""
+        scaled = _with_data(self.A, self.A.data * np.repeat(self.s, np.diff(self.A.indptr)))
+        return (self._transposed @ scaled + self.hessian).tocsc()
+
+    @property
+    def hessian(self) -> Any:
+        """W as a sparse matrix."""
+        return _sparse().diags_array(self.W, format="csr") if self.W.ndim == 1 else self.W
+
+    @property
+    def hessian_diagonal(self) -> Any:
+        """The diagonal of W."""
+        return self.W if self.W.ndim == 1 else self.W.diagonal()
+
+    def right_side(self, rhs: Any) -> Any:
+        """That of the reduced system."""
+        a, b, c = self.split(rhs)
+        q = c + self._dc * b / self._S if self._dc else c
+        return a - self._transposed @ (b / self._S - self.s * q)
+
+    def split(self, v: Any) -> tuple[Any, Any, Any]:
+        """The parts of a vector (dx, dl) for states, controls and constraints."""
+        n = v.shape[0] - self._S.size
+        return v[self.structure.states], v[self.structure.controls], v[n:]
+
+    def whole(self, dw: Any, rhs: Any) -> Any:
+        """(dx, dl) from the states."""
+        _, b, c = self.split(rhs)
+        q = c + self._dc * b / self._S if self._dc else c
+        dz = (q - self.A @ dw) / self._T
+        d = np.empty_like(rhs)
+        n = rhs.shape[0] - self._S.size
+        d[self.structure.states], d[self.structure.controls] = dw, dz
+        d[n:] = (b - self._D * dz) / self._S
+        return d
+
+
+def _rows_of(matrix):
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+
+
+def _pattern(matrix):
+    return matrix.indices.copy(), matrix.indptr.copy()
+
+
+def _compressed(like, rows, columns, shape):
+    """A pattern in compressed rows; rows are in order."""
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))])
+    kind = like.indices.dtype
+    arrays = np.ones(rows.size), columns.astype(kind), starts.astype(kind)
+    return _sparse().csr_array(arrays, shape=shape)
+
+
+def _with_data(pattern, data):
+    return type(pattern)((data, pattern.indices, pattern.indptr), shape=pattern.shape, copy=False)
+
+
+def identity(n):
+    """The sparse identity."""
+    return _sparse().eye_array(n, format="csr")
+
+
+def _sparse():
+    return import_module("scipy.sparse")

@@ -1,0 +1,125 @@
+"""Which solver a system goes to."""
+
+import inspect
+from typing import Any
+
+from refopt import _validate
+from refopt.augmented_lagrangian._operators import dense, is_operator, is_sparse
+from refopt.augmented_lagrangian.linear_solvers._direct import direct
+from refopt.augmented_lagrangian.linear_solvers._eliminated import Eliminated
+from refopt.augmented_lagrangian.linear_solvers._minres import minres
+from refopt.augmented_lagrangian.linear_solvers._projected import projected
+from refopt.augmented_lagrangian.linear_solvers._sparse import sparse_direct
+from refopt.augmented_lagrangian.linear_solvers._system import KKTSystem, SolveInfo
+
+NAMES = ("auto", "direct", "pcg", "minres")
+DENSE = 3000  # variables and constraints up to which a whole matrix is stored
+
+
+def choose(lin_solver: Any, precond: Any = None) -> Any:
+    """The solver for a name, or the user's function.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Unknown name, or a preconditioner that cannot be applied or goes with no solver.
+    """
+    if callable(lin_solver):
+        return lin_solver
+    _validate.choice(lin_solver, "lin_solver", NAMES)
+    if precond is not None and not (callable(precond) or is_operator(precond)):
+        raise TypeError(
+            f"precond must be a LinearOperator or callable, got {type(precond).__name__}"
+        )
+    if precond is not None and lin_solver == "direct":
+        raise ValueError("precond must be None with lin_solver='direct', which has no use for it")
+    return Menu(lin_solver, None if precond is None else Preconditioner(precond))
+
+
+class Preconditioner:
+    """The user's preconditioner: a constant one, or one for each Newton iteration."""
+
+    def __init__(self, given):
+        self._given = given
+        self._at: Any = None
+        self._present: Any = None
+        self._factory = not is_operator(given) and _parameters(given) >= 3
+
+    def at(self, state: dict, kind: str, size: int) -> Any:
+        """A function r -> z for systems of one kind at the present point."""
+        if not self._factory:
+            return _applied(self._given, size)
+        point = state.get("point")
+        if point is None:  # before the first Newton step
+            return None
+        if self._at is None or self._at is not point:
+            self._present = self._given(point.x.copy(), point.l.copy(), kind)
+            self._at = point
+        return _applied(self._present, size)
+
+
+def _parameters(function):
+    try:
+        return len(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return 1
+
+
+def _applied(given, size):
+    if not is_operator(given):
+        return given
+    if tuple(given.shape) != (size, size):
+        raise ValueError(f"precond must have shape {(size, size)}, got {tuple(given.shape)}")
+    return given.matvec
+
+
+class Menu:
+    """A solver that looks at the system: ``solve(system, rhs, tol, state) -> d, info``."""
+
+    def __init__(self, name: str, precond: Any):
+        self._name, self._precond = name, precond
+        self._eliminated = Eliminated()
+
+    def __call__(
+        self, system: KKTSystem, rhs: Any, tol: float, state: dict
+    ) -> tuple[Any, SolveInfo]:
+        """Solve, and note the solver's name in the state."""
+        d, info, name = self._solve(system, rhs, tol, state)
+        state["lin_solver"] = name
+        return d, info
+
+    def _solve(self, system, rhs, tol, state):
+        H, G = system.H, system.G
+        size = system.n + system.m
+        iterative = self._name in ("pcg", "minres") or self._precond is not None
+        matrices = not (is_operator(H) or is_operator(G))
+        if self._name == "minres":
+            return (*minres(system, rhs, tol, state, self._user(state, "kkt", size)), "minres")
+        if matrices and (is_sparse(H) or is_sparse(G)) and self._name != "direct":
+            reduced = self._eliminated.reduce(system)
+            if reduced is not None:
+                user = self._user(state, "reduced", reduced.size)
+                d, info = self._eliminated.solve(system, reduced, rhs, tol, user)
+                return d, info, f"eliminated, {self._eliminated.preconditioner(user)}"
+        if matrices and not iterative:
+            if not (is_sparse(H) and is_sparse(G)) and size <= DENSE:
+                return (*direct(_dense(system), rhs, tol, state), "direct")
+            if is_sparse(H) or is_sparse(G):
+                return (*sparse_direct(system, rhs, tol, state), "sparse direct")
+            return (*direct(system, rhs, tol, state), "direct")
+        if self._name == "direct":
+            return (*direct(_dense(system), rhs, tol, state), "direct")
+        if is_operator(G) or is_sparse(G):
+            return (*minres(system, rhs, tol, state, self._user(state, "kkt", size)), "minres")
+        user = self._user(state, "projected", system.n)
+        return (*projected(system, rhs, tol, state, user), "projected cg")
+
+    def _user(self, state, kind, size):
+        return None if self._precond is None else self._precond.at(state, kind, size)
+
+
+def _dense(system):
+    H, G = dense(system.H, system.xp), dense(system.G, system.xp)
+    if H is system.H and G is system.G:
+        return system
+    return KKTSystem(H, G, system.xp, system.shift, system.dc)
