@@ -25,9 +25,17 @@ _CURVED = -1e-6  # eigenvalue of the Hessian of |c|^2 / 2, relative to its large
 def first(problem: Any, point: Point) -> bool:
     """Whether a feasible point is looked for before anything else.
 
-    It is where f has no say: as many equations as unknowns, or f constant.
+    It is where f has no say: as many equations as unknowns, or first and second derivatives of
+    f that vanish.
     """
-    return 0 < problem.m and (problem.m == problem.n or not bool(problem.xp.any(point.g != 0.0)))
+    if not problem.m or problem.m == problem.n:
+        return problem.m > 0
+    if problem.quasi_newton or bool(problem.xp.any(point.g != 0.0)):
+        return False
+    H = problem.hessian(point.x, problem.xp.zeros(problem.m))
+    if is_operator(H):
+        return False
+    return not bool(problem.xp.any((H.data if is_sparse(H) else H) != 0.0))
 
 
 def restore(
