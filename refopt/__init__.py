@@ -12,7 +12,12 @@ from refopt_backends import __version__
 _HOMES = {
     name: home
     for home, names in {
-        "refopt.augmented_lagrangian": ("sketch_lstsq", "sketch_project"),
+        "refopt.augmented_lagrangian": (
+            "exact_augmented_lagrangian",
+            "minimize_equality",
+            "sketch_lstsq",
+            "sketch_project",
+        ),
         "refopt.block_coordinate": (
             "LeastSquares",
             "Logistic",

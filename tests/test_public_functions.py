@@ -94,6 +94,19 @@ def _problem(problem):
     return [problem.fun(x), problem.grad(x), problem.lipschitz(), problem.dual_gap(x)]
 
 
+def _on_sphere(x0, **options):
+    """f = sum (x - 1)^2 + x_1 x_2 on the sphere of radius 3."""
+    sphere = {"type": "eq", "fun": lambda x: x @ x - 9.0, "jac": lambda x: 2.0 * x}
+    return refopt.minimize_equality(
+        lambda x: ((x - 1.0) ** 2).sum() + x[0] * x[1], x0, constraints=sphere, **options
+    )
+
+
+def _merit(x, l):
+    squares = {"type": "eq", "fun": lambda x: x[:3] ** 2 - 4.0}
+    return refopt.exact_augmented_lagrangian(lambda x: x.sum(), squares).value(x, l)
+
+
 def _rows(a):
     return refopt.halpern.RowLinear(a, p=np.arange(800.0) % 7, mu=1.0)
 
@@ -245,6 +258,11 @@ TABLE = {
         lambda cells: refopt.PoissonGrid(cells), {"cells": CELLS},
         lambda A: [A.cells, A.degree, A.diagonal(), *A.components()],
     ),
+    "minimize_equality": Entry(
+        _on_sphere, {"x0": np.arange(1.0, 7.0)}, lambda res: [res.x, res.fun, res.multipliers],
+        solver=True, positional=("fun", "args", "unknown"),
+    ),
+    "exact_augmented_lagrangian": Entry(_merit, {"x": np.arange(1.0, 7.0), "l": np.arange(3.0)}),
     "sketch_project": Entry(
         lambda A, b, **o: refopt.sketch_project(A, b, rng=0, maxiter=200, **o),
         {"A": WIDE[:, ::4], "b": WIDE_SIDE}, lambda result: [result[0]],
@@ -531,7 +549,7 @@ def test_the_backend_is_the_one_asked_for(name, backend):
 @pytest.mark.parametrize("name", SOLVERS)
 def test_success_is_lost_with_a_tolerance_that_is_not_met(name):
     res = call(name, tol=0.0)
-    keys = ("marginal_error", "residual", "gap", "kkt")
+    keys = ("marginal_error", "residual", "gap", "kkt", "optimality")
     error = next(res[key] for key in keys if res.get(key) is not None)
     assert res.success == (error == 0.0)
 
@@ -582,6 +600,7 @@ MODULES = [
     "refopt.proximal",
     "refopt.halpern",
     "refopt.deep_conjugate",
+    "refopt.augmented_lagrangian",
 ]
 NOT_ASKED = {
     "ES01": "a one-line summary can say all",

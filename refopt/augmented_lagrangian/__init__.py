@@ -3,12 +3,14 @@
 .. autosummary::
 
     minimize_equality
+    exact_augmented_lagrangian
     sketch_lstsq
     sketch_project
 """
 
+from ._merit_function import exact_augmented_lagrangian
 from ._minimize import minimize_equality
 from ._sketch_lstsq import sketch_lstsq
 from ._sketch_project import sketch_project
 
-__all__ = ["minimize_equality", "sketch_lstsq", "sketch_project"]
+__all__ = ["exact_augmented_lagrangian", "minimize_equality", "sketch_lstsq", "sketch_project"]

@@ -14,18 +14,13 @@ from refopt_backends import resolve
 
 def take_problem(
     fun, x0, args=(), *, jac=None, hess=None, hessp=None, constraints=(), bounds=None,
-    finite_diff_rel_step=None, backend=None,
+    finite_diff_rel_step=None, backend=None, name="x0",
 ) -> tuple[EqualityProblem, str]:  # fmt: skip
     """The problem as the algorithms see it, and the backend's name.
 
     The constraints are evaluated once, at x0, which tells how many there are.
     """
-    x0 = _validate.as_array(x0, "x0")
-    xp, kernels = resolve(x0, backend=backend, names=("x0",))
-    x0 = _validate.real_array(xp, x0, "x0", 1)
-    _validate.all_finite(xp, x0, "x0")
-    if not x0.size:
-        raise ValueError("x0 must not be empty")
+    x0, xp, kernels = take_vector(x0, name, backend)
     x = xp.astype(x0, xp.float64, copy=True)
     args = args if isinstance(args, tuple) else (args,)
     free, x = _free_variables(bounds, x, xp)
@@ -38,6 +33,18 @@ def take_problem(
             f"rows and {problem.n} variables: more equality constraints than variables"
         )
     return problem, kernels.name
+
+
+def take_vector(value: Any, name: str, backend: str | None = None) -> tuple[Any, Any, Any]:
+    """A finite vector of at least one number, its namespace and the kernels."""
+    if value is None:
+        raise TypeError(f"{name} must be an array of numbers, got None")
+    value = _validate.as_array(value, name)
+    xp, kernels = resolve(value, backend=backend, names=(name,))
+    value = _validate.all_finite(xp, _validate.real_array(xp, value, name, 1), name)
+    if not value.size:
+        raise ValueError(f"{name} must not be empty")
+    return value, xp, kernels
 
 
 def _free_variables(bounds: Any, x: Any, xp: Any) -> tuple[Any, Any]:

@@ -6,6 +6,8 @@ from refopt.augmented_lagrangian._operators import is_operator, is_sparse
 from refopt.augmented_lagrangian.linear_solvers import KKTSystem
 from refopt.augmented_lagrangian.linear_solvers._elimination import control_multipliers, identity
 
+RANK = 1e-10  # singular values below it, relative to the largest, are zero
+
 
 def least_squares(problem: Any, g: Any, G: Any, solve: Any, state: dict) -> Any:
     """argmin ``|G'l + g|``, of least norm where there are many.
@@ -19,7 +21,7 @@ def least_squares(problem: Any, g: Any, G: Any, solve: Any, state: dict) -> Any:
         return xp.zeros(0)
     if not (is_sparse(G) or is_operator(G)):
         U, s, Vt = xp.linalg.svd(G, full_matrices=False)
-        keep = s > 1e-10 * max(float(s[0]), 1e-300)
+        keep = s > RANK * max(float(s[0]), 1e-300)
         inverse = xp.where(keep, 1.0 / xp.where(keep, s, 1.0), 0.0)
         return -(U @ (inverse * (Vt @ g)))
     estimate = control_multipliers(g, G) if is_sparse(G) else None
@@ -28,3 +30,12 @@ def least_squares(problem: Any, g: Any, G: Any, solve: Any, state: dict) -> Any:
     system = KKTSystem(identity(n) if is_sparse(G) else xp.eye(n), G, xp)
     d, _ = solve(system, xp.concatenate((-g, xp.zeros(m))), 1e-10, state)
     return d[n:]
+
+
+def null_space(xp: Any, G: Any) -> Any:
+    """An orthonormal basis of the null space of a dense G, as columns."""
+    if not G.shape[0]:
+        return xp.eye(G.shape[1])
+    _, s, Vt = xp.linalg.svd(G, full_matrices=True)
+    rank = int(xp.sum(s > RANK * s[0]))
+    return Vt[rank:].T

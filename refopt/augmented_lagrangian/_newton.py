@@ -42,13 +42,13 @@ class Newton:
         self.eta1, self.eta2, self._nu, self._beta = eta1, eta2, nu, beta
         self._tol, self._theta, self._multipliers = tol, theta, multipliers
         self._first_etas = eta1, eta2
-        self._state: dict[str, Any] = {}
+        self.state: dict[str, Any] = {}
         self.inner_nit = 0
 
     @property
     def lin_solver(self):
         """Name of the solver that the last Newton system went to, None if there was none."""
-        return self._state.get("lin_solver")
+        return self.state.get("lin_solver")
 
     def iterates(self):
         """The generator for the driver, whose iterates hold a `Point`."""
@@ -61,13 +61,13 @@ class Newton:
             if feasible is None:
                 return _status.INFEASIBLE, _restoration.STATIONARY
         search = Search(problem, point, self._beta)
-        regular = Regularisation(problem, self._solve, self._state)
+        regular = Regularisation(problem, self._solve, self.state)
         recent = deque([point.kkt], maxlen=5)
         least, idle, failures, k, damping = math.inf, 0, 0, 0, 0.0
         while True:
             k += 1
             H = problem.hessian(point.x, point.l)
-            self._state["point"] = point
+            self.state.update(point=point, H=H)
             held = damping * min(1.0, math.sqrt(point.cc)) if damping else 0.0
             d, system, info = regular.step(point, H, held, self._accuracy(k, point.kkt))
             self.inner_nit += info.iterations
@@ -126,7 +126,7 @@ class Newton:
 
     def _restored(self, point, fall):
         """Restoration as iterates: whether it succeeded, and where it ended."""
-        steps = _restoration.restore(self.problem, point, self._tol, fall, self._solve, self._state)
+        steps = _restoration.restore(self.problem, point, self._tol, fall, self._solve, self.state)
         while True:
             try:
                 point = self._estimated(next(steps), _HUGE[0])
@@ -160,7 +160,7 @@ class Newton:
         problem = self.problem
         if not problem.m:
             return point
-        l = _multipliers.least_squares(problem, point.g, point.G, self._solve, self._state)
+        l = _multipliers.least_squares(problem, point.g, point.G, self._solve, self.state)
         if not float(abs(l).max()) <= huge:
             return point.with_multipliers(0.0 * l) if share == math.inf else point
         other = point.with_multipliers(l)

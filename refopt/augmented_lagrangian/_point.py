@@ -42,6 +42,16 @@ class Point:
         """Whether no function or derivative was NaN or infinite."""
         return math.isfinite(self.f) and math.isfinite(self.cc) and math.isfinite(self.gg)
 
+    def broken_parts(self) -> str:
+        """Which functions are not finite, in words."""
+        parts = {
+            "fun": math.isfinite(self.f),
+            "the constraints": math.isfinite(self.cc),
+            "jac": bool((self.g == self.g).all()) and math.isfinite(float(abs(self.g).sum())),
+        }
+        names = [name for name, finite in parts.items() if not finite]
+        return " and ".join(names or ["the Jacobian of the constraints"])
+
     def optimality(self) -> float:
         """max abs(gL) over max(1, max abs(g))."""
         return _largest(self.gL) / max(1.0, _largest(self.g))

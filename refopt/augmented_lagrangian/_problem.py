@@ -22,7 +22,7 @@ class EqualityProblem:
         Evaluations of f, its gradient, second derivatives, c, its Jacobian.
     """
 
-    def __init__(self, objective, constraints, x, at_x, xp, free=None):
+    def __init__(self, objective, constraints, x, at_x, xp, free=None, dtype=None):
         self._objective, self.constraints = objective, constraints
         self.xp, self._free, self._template = xp, free, x
         self.x0 = x if free is None else x[free]
@@ -32,6 +32,8 @@ class EqualityProblem:
         self.nfev = self.njev = self.nhev = self.ncjev = 0
         self.ncev = min(1, self.m)
         self._at_x0 = at_x
+        self._dtype = xp.float64 if dtype is None else dtype
+        self.single = self._dtype == xp.float32
         lacking = [piece for piece in constraints if not piece.has_hessian]
         self._quasi = None
         if lacking or not objective.has_hessian:
@@ -46,6 +48,18 @@ class EqualityProblem:
         point = self._template.copy()
         point[self._free] = x
         return point
+
+    def returned(self, x):
+        """A point of all variables in the precision that the user gave."""
+        return self.xp.astype(self.full(x), self._dtype, copy=False)
+
+    def padded(self, v):
+        """A vector of the free variables with zeros for the fixed ones, an array of its own."""
+        if self._free is None:
+            return v.copy()
+        whole = self.xp.zeros(self._template.shape[0])
+        whole[self._free] = v
+        return whole
 
     def values(self, x):
         """f(x) and c(x), of which NaN is allowed."""

@@ -5,12 +5,15 @@ import math
 from scipy.optimize import OptimizeResult
 
 from refopt import _driver, _status, _validate
+from refopt.augmented_lagrangian._multipliers import null_space
+from refopt.augmented_lagrangian._operators import is_operator, is_sparse
 
 MEASURE = "error"
 _WORDS = "the larger of scaled dual residual and constraint violation"
+_AFFORDABLE = 200  # variables up to which an eigenvalue is computed for the user
 
 
-def run(problem, iterates, *, tol, maxiter, callback, disp, time_limit, return_all=None):
+def run(problem, iterates, *, tol, maxiter, callback, disp, time_limit):
     """`_driver.run` with the family's measure and view."""
     if time_limit is not None:
         time_limit = _validate.positive(time_limit, "time_limit")
@@ -29,25 +32,29 @@ def run(problem, iterates, *, tol, maxiter, callback, disp, time_limit, return_a
     )  # fmt: skip
 
 
-def finish(problem, outcome, newton, *, tol, backend, dtype):
+def finish(problem, outcome, newton, *, tol, backend, detail=""):
     """The result of a run, its measure that of the point that is returned."""
-    point = outcome.best.x
-    status = outcome.status
+    point, status = outcome.best.x, outcome.status
     broken = not point.finite
-    error = math.nan if broken else point.error()
+    optimality, violation = (
+        (math.nan, math.nan) if broken else (point.optimality(), point.violation())
+    )
+    error = max(optimality, violation)
     if status == _status.CONVERGED and not error <= tol:
         status = _status.STALLED
-    xp = problem.xp
-    c = problem.split(point.c)
-    v = problem.split(point.l)
+    elif status in (_status.MAXITER, _status.STALLED, _status.TIME_LIMIT) and error <= tol:
+        status = _status.CONVERGED
+    why = f"Not finite at x0: {point.broken_parts()}." if broken else ""
+    texts = (outcome.detail, detail, why)
+    message = _status.message(
+        status, measure=_WORDS, error=error, tol=tol, detail=" ".join(t for t in texts if t)
+    )
     return OptimizeResult(
-        x=xp.astype(problem.full(point.x), dtype, copy=False),
+        x=problem.returned(point.x),
         fun=point.f,
         success=status == _status.CONVERGED,
         status=status,
-        message=_status.message(
-            status, measure=_WORDS, error=error, tol=tol, detail=outcome.detail
-        ),
+        message=message,
         nit=outcome.nit,
         nfev=problem.nfev,
         njev=problem.njev,
@@ -58,13 +65,25 @@ def finish(problem, outcome, newton, *, tol, backend, dtype):
         lin_solver=newton.lin_solver,
         history=outcome.history,
         backend=backend,
-        jac=point.g,
-        v=v,
-        multipliers=point.l,
-        constr=c,
-        constr_violation=point.violation(),
-        optimality=point.optimality(),
-        lagrangian_grad=point.gL,
+        jac=problem.padded(point.g),
+        v=problem.split(point.l),
+        multipliers=point.l.copy(),
+        constr=problem.split(point.c),
+        constr_violation=violation,
+        optimality=optimality,
+        lagrangian_grad=problem.padded(point.gL),
         eta1=newton.eta1,
         eta2=newton.eta2,
+        reduced_hessian_min=None if broken else _reduced_hessian_min(problem, newton, point),
     )
+
+
+def _reduced_hessian_min(problem, newton, point):
+    """Least eigenvalue of Z'HZ, H the matrix that the last step was made with."""
+    H, G = newton.state.get("H"), point.G
+    if H is None or problem.n > _AFFORDABLE or problem.n == problem.m:
+        return None
+    if any(is_sparse(A) or is_operator(A) for A in (H, G)):
+        return None
+    Z = null_space(problem.xp, G)
+    return float(problem.xp.linalg.eigvalsh(Z.T @ H @ Z)[0]) if Z.shape[1] else None

@@ -3,12 +3,12 @@
 import math
 from typing import Any
 
+from refopt.augmented_lagrangian._multipliers import RANK
 from refopt.augmented_lagrangian._operators import is_operator, is_sparse
 from refopt.augmented_lagrangian._point import Point
 from refopt.augmented_lagrangian.linear_solvers import KKTSystem
 
-_RANK = 1e-10  # singular values below it, relative to the largest, are zero
-_NEARLY = 1e-6  # and below it the system is regularised
+_NEARLY = 1e-6  # singular values of G below it, relative to the largest, ask for a (2,2) block
 _FIRST, _GROWTH, _LARGEST = 1e-4, 8.0, 1e20
 
 
@@ -69,7 +69,7 @@ class Regularisation:
         if m:
             _, s, Vt = xp.linalg.svd(point.G, full_matrices=True)
             largest = float(s[0])
-            rank = int(xp.sum(s > _RANK * largest)) if largest else 0
+            rank = int(xp.sum(s > RANK * largest)) if largest else 0
             if rank < m or float(s[-1]) < _NEARLY * largest:
                 dc = max(damping, 1e-8 * max(1.0, largest * largest))
             Z = Vt[rank:].T
