@@ -42,7 +42,12 @@ _HOMES = {
             "softmax",
             "svm_dual",
         ),
-        "refopt.deep_conjugate": ("PoissonGrid",),
+        "refopt.deep_conjugate": (
+            "PoissonGrid",
+            "deep_conjugate_direction",
+            "poisson_rhs",
+            "project",
+        ),
         "refopt.halpern": (
             "halpern_fixed_point",
             "inexact_halpern",

@@ -43,6 +43,8 @@ LONG = _rng.integers(-9, 10, 5000).astype(float)
 CELLS = _rng.integers(0, 3, (6, 7, 5)).astype(float)
 WIDE_ROWS = np.tile(ROWS, (1, 8))  # enough entries for the compiled kernels
 
+FACES = tuple(np.ones(np.add((6, 7, 5), axis)) for axis in np.eye(3, dtype=int))
+
 
 @dataclass
 class Entry:
@@ -253,6 +255,17 @@ TABLE = {
     "matrix_game": Entry(
         lambda A, **o: refopt.matrix_game(A, **o),
         {"A": C}, lambda res: [res.x, res.y, res.value], solver=True,
+    ),
+    "deep_conjugate_direction": Entry(
+        lambda A, b, **o: refopt.deep_conjugate_direction(A, b, **o), {"A": Q, "b": Q_LINEAR},
+        lambda res: [res[0]],
+    ),
+    "poisson_rhs": Entry(
+        lambda cells, **o: refopt.poisson_rhs(cells, FACES, **o), {"cells": CELLS}
+    ),
+    "project": Entry(
+        lambda cells, **o: refopt.project(cells, FACES, **o), {"cells": CELLS},
+        lambda res: list(res[0]),
     ),
     "PoissonGrid": Entry(
         lambda cells: refopt.PoissonGrid(cells), {"cells": CELLS},

@@ -1,8 +1,9 @@
 """The list of kernels: what a backend may implement, and what each one means.
 
 A kernel is a pure function: it returns new arrays and writes into none of its
-arguments, but for those that its line says are written.  Its readable text is ``reference/<family>.py``; compiled forms lie
-under the same family and name in the other folders.
+arguments, but for those that its line says are written.  Its readable text is
+``reference/<family>.py``; compiled forms lie under the same family and name in the other
+folders.
 """
 
 from dataclasses import dataclass
@@ -504,6 +505,38 @@ _POISSON = (
     ),
 )
 
+# One step of conjugate gradients, in place: see the note on `written` in Kernel.
+_CONJUGATE = (
+    Kernel(
+        "poisson_conjugate",
+        "conjugate",
+        "degree, weights or None (fields), scale, z, beta, d, g (fields) -> d'g, d'd",
+        "d <- z + beta d and g <- A d, A as in poisson_apply.",
+        written=(5, 6),
+    ),
+    Kernel(
+        "matrix_conjugate",
+        "conjugate",
+        "A (n, n), z (n,), beta, d, g (n,) -> d'g, d'd",
+        "d <- z + beta d and g <- A d, A an array or the library's own compressed rows.",
+        written=(3, 4),
+    ),
+    Kernel(
+        "conjugate_step",
+        "conjugate",
+        "alpha, d, g, x, r (any shape) -> r'r",
+        "x <- x + alpha d and r <- r - alpha g.",
+        written=(3, 4),
+    ),
+    Kernel(
+        "subtract_means",
+        "conjugate",
+        "labels (any shape), count, x (of that shape) -> removed",
+        "x minus its mean over each of the parts 1 to count; the sum of size times mean squared.",
+        written=(2,),
+    ),
+)
+
 # Compressed rows are the arrays values, columns, starts; weights are omega / |A_i|^2.
 _SKETCHING = (
     Kernel(
@@ -600,6 +633,7 @@ KERNELS = _indexed(
     *_HALPERN,
     *_FINITE_SUMS,
     *_POISSON,
+    *_CONJUGATE,
     *_SKETCHING,
     *_CONVOLUTION,
 )

@@ -93,8 +93,8 @@ def conformance(name, *, xp=None, families=None, seed=0):
     Raises
     ------
     AssertionError
-        A kernel differs in structure, shape, dtype or value, raises, writes
-        into an argument that its line does not name, or has no example.  The message lists every failure.
+        A kernel differs in structure, shape, dtype or value, raises, writes into an argument
+        that its line does not name, or has no example.  The message lists every failure.
     ValueError, ImportError
         The backend is unknown or its library is not installed.
 

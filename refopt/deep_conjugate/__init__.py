@@ -1,5 +1,7 @@
 """Conjugate directions that a model proposes, for large sparse positive definite systems."""
 
+from refopt.deep_conjugate._direction import deep_conjugate_direction
 from refopt.deep_conjugate._poisson_grid import PoissonGrid
+from refopt.deep_conjugate._projection import poisson_rhs, project
 
-__all__ = ["PoissonGrid"]
+__all__ = ["PoissonGrid", "deep_conjugate_direction", "poisson_rhs", "project"]

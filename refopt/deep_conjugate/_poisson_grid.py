@@ -98,7 +98,7 @@ class PoissonGrid(HoldsNamespace):
         if coefficient is None:
             self.degree, self.dirichlet = kernels.poisson_degree(self.types)
         else:
-            self.coefficient = _face_arrays(
+            self.coefficient = face_arrays(
                 self.xp, coefficient, "coefficient", self.cells.shape, least=0.0
             )
             self.face_weights, self.degree, self.dirichlet = _weighted(
@@ -236,9 +236,9 @@ class PoissonGrid(HoldsNamespace):
         scipy.sparse.csr_array or cupyx.scipy.sparse.csr_matrix
         """
         xp, size = self.xp, self.types.size
-        number = xp.full(size, -1, dtype=xp.int64)
-        number[self.padded_index] = xp.arange(self.n, dtype=xp.int64)
-        own = xp.arange(self.n, dtype=xp.int64)
+        own = xp.arange(self.n, dtype=xp.int32 if 7 * self.n < 2**31 else xp.int64)
+        number = xp.full(size, -1, dtype=own.dtype)
+        number[self.padded_index] = own
         rows, columns = [own], [own]
         values = [xp.astype(self.unpad(self.degree), xp.float64)]
         for axis in range(3):
@@ -267,8 +267,20 @@ class PoissonGrid(HoldsNamespace):
         like = self.xp.empty(0, dtype=self.dtype)
         return linear_operator(self.matvec, self.shape, like)
 
+    def labelled(self):
+        """The connected parts of the fluid as a padded field.
+
+        Returns
+        -------
+        labels : array of int32, three axes
+            Numbers from 1 in the order of first cells, 0 where there is no fluid.
+        grounded : array of bool, one per part
+            Whether it touches air. Both are computed once: not to be written to.
+        """
+        return self._labelled
+
     @cached_property
-    def _labels(self):
+    def _labelled(self):
         _, kernels = resolve(self.types, small=self.types.size < SMALL)
         return kernels.label_components(self.types, self.face_weights, self.dirichlet)
 
@@ -283,7 +295,7 @@ class PoissonGrid(HoldsNamespace):
         grounded : array of bool, one per part
             Whether it touches air, and so has a unique solution.
         """
-        labels, grounded = self._labels
+        labels, grounded = self._labelled
         return self.unpad(labels) - 1, self.xp.asarray(grounded, copy=True)
 
     def nullspace(self):
@@ -345,7 +357,7 @@ def _padded_types(xp, cells, outside):
     return types
 
 
-def _face_arrays(xp, arrays, name, shape, least=None):
+def face_arrays(xp, arrays, name, shape, least=None):
     """One finite float64 array per axis, of the shape of the faces across it."""
     if not isinstance(arrays, tuple | list) or len(arrays) != len(shape):
         raise ValueError(f"{name} must be a tuple of {len(shape)} arrays of faces, one per axis")

@@ -1,4 +1,7 @@
-"""The pressure matrix on padded fields, compiled for the CPU."""
+"""The pressure matrix on padded fields, compiled for the CPU.
+
+Rows along the last axis are the loops that are vectorised.
+"""
 
 import numba
 import numpy as np
@@ -13,105 +16,81 @@ def poisson_degree(types):
     n0, n1, n2 = types.shape
     for i in range(1, n0 - 1):
         for j in range(1, n1 - 1):
-            row = types[i, j]
-            sides = (types[i - 1, j], types[i + 1, j], types[i, j - 1], types[i, j + 1])
-            left, mid, right = row[: n2 - 2], row[1 : n2 - 1], row[2:]
-            d, g = degree[i, j, 1:], dirichlet[i, j, 1:]
-            s0, s1, s2, s3 = sides[0][1:], sides[1][1:], sides[2][1:], sides[3][1:]
+            a, b = types[i - 1, j, 1:], types[i + 1, j, 1:]
+            c, d = types[i, j - 1, 1:], types[i, j + 1, 1:]
+            left, mid, right = types[i, j], types[i, j, 1:], types[i, j, 2:]
+            out, air = degree[i, j, 1:], dirichlet[i, j, 1:]
             for k in range(n2 - 2):
-                open_faces = (
-                    np.uint8(s0[k] != 0) + np.uint8(s1[k] != 0) + np.uint8(s2[k] != 0)
-                    + np.uint8(s3[k] != 0) + np.uint8(left[k] != 0) + np.uint8(right[k] != 0)
+                fluid = np.uint8(mid[k] == 1)
+                out[k] = fluid * (
+                    np.uint8(a[k] != 0) + np.uint8(b[k] != 0) + np.uint8(c[k] != 0)
+                    + np.uint8(d[k] != 0) + np.uint8(left[k] != 0) + np.uint8(right[k] != 0)
                 )  # fmt: skip
-                air = (
-                    np.uint8(s0[k] == 2) + np.uint8(s1[k] == 2) + np.uint8(s2[k] == 2)
-                    + np.uint8(s3[k] == 2) + np.uint8(left[k] == 2) + np.uint8(right[k] == 2)
+                air[k] = fluid * (
+                    np.uint8(a[k] == 2) + np.uint8(b[k] == 2) + np.uint8(c[k] == 2)
+                    + np.uint8(d[k] == 2) + np.uint8(left[k] == 2) + np.uint8(right[k] == 2)
                 )  # fmt: skip
-                fluid = mid[k] == 1
-                d[k] = open_faces if fluid else 0
-                g[k] = air if fluid else 0
     return degree, dirichlet
 
 
 def poisson_apply(degree, weights, x, scale):
     out = np.empty(x.shape)
-    if weights is None:
-        run_parallel(x.size, _unit_parallel, _unit_serial, degree, x, float(scale), out)
-    else:
-        args = (degree, *weights, x, float(scale), out)
-        run_parallel(x.size, _weighted_parallel, _weighted_serial, *args)
+    weights = (None,) * 3 if weights is None else weights
+    run_parallel(x.size, _apply_parallel, _apply_serial, degree, *weights, x, float(scale), out)
     return out
 
 
 @jit(fastmath=FAST)
-def _unit_plane(degree, x, scale, out, i):
-    n1, n2 = x.shape[1:]
-    if i == 0 or i == x.shape[0] - 1:
+def _apply_serial(degree, w0, w1, w2, x, scale, out):
+    for i in range(x.shape[0]):
+        plane(degree, w0, w1, w2, x, scale, out, i)
+
+
+@parallel_jit(fastmath=FAST)
+def _apply_parallel(degree, w0, w1, w2, x, scale, out):
+    for i in numba.prange(x.shape[0]):
+        plane(degree, w0, w1, w2, x, scale, out, i)
+
+
+@jit(fastmath=FAST)
+def plane(degree, w0, w1, w2, x, scale, out, i):
+    """One plane of scale (D x - W x); its part of the product with x."""
+    n0, n1, n2 = x.shape
+    dot = 0.0
+    if i == 0 or i == n0 - 1:
         out[i] = 0.0
-        return
+        return dot
     out[i, 0] = 0.0
     out[i, n1 - 1] = 0.0
     for j in range(1, n1 - 1):
         a, b, c, d = x[i - 1, j, 1:], x[i + 1, j, 1:], x[i, j - 1, 1:], x[i, j + 1, 1:]
         left, mid, right = x[i, j], x[i, j, 1:], x[i, j, 2:]
         deg, y = degree[i, j, 1:], out[i, j, 1:]
-        for k in range(n2 - 2):
-            near = (
-                (np.float64(a[k]) + np.float64(b[k])) + (np.float64(c[k]) + np.float64(d[k]))
-                + (np.float64(left[k]) + np.float64(right[k]))
-            )  # fmt: skip
-            total = scale * (np.float64(deg[k]) * np.float64(mid[k]) - near)
-            y[k] = total if deg[k] > 0 else 0.0
+        if w0 is None:
+            for k in range(n2 - 2):
+                near = (
+                    (np.float64(a[k]) + np.float64(b[k])) + (np.float64(c[k]) + np.float64(d[k]))
+                    + (np.float64(left[k]) + np.float64(right[k]))
+                )  # fmt: skip
+                own = np.float64(mid[k])
+                total = scale * (np.float64(deg[k]) * own - near)
+                total = total if deg[k] > 0 else 0.0
+                y[k] = total
+                dot += own * total
+        else:
+            wa, wb, wc, wd = w0[i - 1, j, 1:], w0[i, j, 1:], w1[i, j - 1, 1:], w1[i, j, 1:]
+            wl, wr = w2[i, j], w2[i, j, 1:]
+            for k in range(n2 - 2):
+                near = (
+                    (wa[k] * a[k] + wb[k] * b[k]) + (wc[k] * c[k] + wd[k] * d[k])
+                    + (wl[k] * left[k] + wr[k] * right[k])
+                )  # fmt: skip
+                total = scale * (deg[k] * mid[k] - near)
+                y[k] = total
+                dot += mid[k] * total
         out[i, j, 0] = 0.0
         out[i, j, n2 - 1] = 0.0
-
-
-@jit(fastmath=FAST)
-def _unit_serial(degree, x, scale, out):
-    for i in range(x.shape[0]):
-        _unit_plane(degree, x, scale, out, i)
-
-
-@parallel_jit(fastmath=FAST)
-def _unit_parallel(degree, x, scale, out):
-    for i in numba.prange(x.shape[0]):
-        _unit_plane(degree, x, scale, out, i)
-
-
-@jit(fastmath=FAST)
-def _weighted_plane(degree, w0, w1, w2, x, scale, out, i):
-    n1, n2 = x.shape[1:]
-    if i == 0 or i == x.shape[0] - 1:
-        out[i] = 0.0
-        return
-    out[i, 0] = 0.0
-    out[i, n1 - 1] = 0.0
-    for j in range(1, n1 - 1):
-        a, b, c, d = x[i - 1, j, 1:], x[i + 1, j, 1:], x[i, j - 1, 1:], x[i, j + 1, 1:]
-        wa, wb, wc, wd = w0[i - 1, j, 1:], w0[i, j, 1:], w1[i, j - 1, 1:], w1[i, j, 1:]
-        left, mid, right = x[i, j], x[i, j, 1:], x[i, j, 2:]
-        wl, wr = w2[i, j], w2[i, j, 1:]
-        deg, y = degree[i, j, 1:], out[i, j, 1:]
-        for k in range(n2 - 2):
-            near = (
-                (wa[k] * a[k] + wb[k] * b[k]) + (wc[k] * c[k] + wd[k] * d[k])
-                + (wl[k] * left[k] + wr[k] * right[k])
-            )  # fmt: skip
-            y[k] = scale * (deg[k] * mid[k] - near)
-        out[i, j, 0] = 0.0
-        out[i, j, n2 - 1] = 0.0
-
-
-@jit(fastmath=FAST)
-def _weighted_serial(degree, w0, w1, w2, x, scale, out):
-    for i in range(x.shape[0]):
-        _weighted_plane(degree, w0, w1, w2, x, scale, out, i)
-
-
-@parallel_jit(fastmath=FAST)
-def _weighted_parallel(degree, w0, w1, w2, x, scale, out):
-    for i in numba.prange(x.shape[0]):
-        _weighted_plane(degree, w0, w1, w2, x, scale, out, i)
+    return dot
 
 
 def label_components(types, weights, dirichlet):
@@ -144,9 +123,9 @@ def _join(types, w0, w1, w2):
     n0, n1, n2 = types.shape
     labels = np.zeros((n0, n1, n2), np.int32)
     count = 0
-    for i in range(n0):
-        for j in range(n1):
-            row = types[i, j]
+    for i in range(1, n0 - 1):
+        for j in range(1, n1 - 1):
+            row, own = types[i, j], labels[i, j]
             before = False
             for k in range(n2):
                 fluid = row[k] == 1
@@ -154,26 +133,23 @@ def _join(types, w0, w1, w2):
                 if w2 is not None:
                     starts = starts or not w2[i, j, k - 1] > 0
                 count += fluid and starts
-                labels[i, j, k] = count if fluid else 0
+                own[k] = count if fluid else 0
                 before = fluid
     head = np.arange(count + 1, dtype=np.int32)
-    for i in range(n0):
-        for j in range(n1):
+    for i in range(1, n0 - 1):
+        for j in range(1, n1 - 1):
             row = labels[i, j]
             for axis in range(2):
-                if (i if axis == 0 else j) == 0:
-                    continue
                 other = labels[i - 1, j] if axis == 0 else labels[i, j - 1]
                 one = two = 0
                 for k in range(n2):
-                    if row[k] and other[k]:
-                        joined = True
+                    if row[k] and other[k] and (row[k] != one or other[k] != two):
                         if w0 is not None:
                             w = w0[i - 1, j, k] if axis == 0 else w1[i, j - 1, k]
-                            joined = w > 0
-                        if joined and (row[k] != one or other[k] != two):
-                            one, two = row[k], other[k]
-                            _unite(head, one, two)
+                            if not w > 0:
+                                continue
+                        one, two = row[k], other[k]
+                        _unite(head, one, two)
     return labels, head
 
 
@@ -181,17 +157,17 @@ def _join(types, w0, w1, w2):
 def _numbered(labels, head, dirichlet):
     number = np.zeros(head.size, np.int32)
     count = 0
-    for run in range(1, head.size):  # a run's head lies before it
+    for run in range(1, head.size):
         if head[run] == run:
             count += 1
             number[run] = count
-        else:
+        else:  # a run's head lies before it
             number[run] = number[head[run]]
-    grounded = np.zeros(count, np.bool_)
+    grounded = np.zeros(count + 1, np.bool_)
     flat, air = labels.ravel(), dirichlet.ravel()
     for cell in range(flat.size):
         part = number[flat[cell]]
         flat[cell] = part
         if air[cell] > 0:
-            grounded[part - 1] = True
-    return labels, grounded
+            grounded[part] = True
+    return labels, grounded[1:]
