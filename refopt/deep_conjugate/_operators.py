@@ -103,7 +103,7 @@ def as_operator(
         return GridOperator(A, *resolve(A.types, b, backend=backend, small=small, names=names))
     kind = _validate.dtype_name(A)
     if kind.startswith("complex"):
-        raise TypeError(f"{name} must be real and symmetric, got dtype {kind}")
+        raise TypeError(f"{name} must be real, got dtype {kind}")
     if hasattr(A, "tocsr"):
         A = A.tocsr()
         xp, kernels = resolve(A.data, b, backend=backend, small=A.nnz < SMALL, names=names)
