@@ -28,33 +28,21 @@ class ControlStructure:
         Whether there are as many states as constraints, each on the diagonal of A.
     """
 
-    def __init__(self, G, H, states, controls):
+    def __init__(self, G, H, states, controls, places):
         m, n = G.shape
-        self.states, self.controls = states, controls
+        self.states, self.controls, self._in_S = states, controls, places
         self._patterns = _pattern(G), _pattern(H)
-        number = np.empty(n, dtype=np.int64)
+        number = np.full(n, -1)
         number[states] = np.arange(states.size)
-        is_state = np.zeros(n, dtype=bool)
-        is_state[states] = True
-        rows = _rows_of(G)
-        self._in_A = np.flatnonzero(is_state[G.indices])
-        place = np.full(n, -1)
-        place[controls] = np.arange(m)
-        mine = np.flatnonzero(place[G.indices] == rows)
-        self._in_S = mine[np.argsort(rows[mine])]
-        self.A = _compressed(G, rows[self._in_A], number[G.indices[self._in_A]], (m, states.size))
-        rows = _rows_of(H)
-        inner = is_state[rows] & is_state[H.indices]
-        self._in_W = np.flatnonzero(inner)
-        local = number[rows[self._in_W]], number[H.indices[self._in_W]]
-        self._W = _compressed(H, *local, (states.size, states.size))
-        self._diagonal_W = bool((local[0] == local[1]).all())
-        on_diagonal = np.flatnonzero((place[H.indices] >= 0) & (rows == H.indices))
-        self._in_D, self._D_places = on_diagonal, place[H.indices[on_diagonal]]
-        diagonal = np.zeros(m, dtype=bool)
-        index = _rows_of(self.A)
-        diagonal[index[index == self.A.indices]] = True
-        self.square = states.size == m and bool(diagonal.all())
+        self.A, self._in_A = _part(G, number, np.ones(m, dtype=bool), states.size)
+        self._W, self._in_W = _part(H, number, number >= 0, states.size)
+        self._diagonal_W = bool((self._W.indices == _rows_of(self._W)).all())
+        number[:], number[controls] = -1, np.arange(m)
+        D, self._in_D = _part(H, number, number >= 0, m)
+        self._D_places = D.indices
+        rows = _rows_of(self.A)
+        on_diagonal = int(np.count_nonzero(rows == self.A.indices))
+        self.square = states.size == m == on_diagonal
 
     def fits(self, G: Any, H: Any) -> bool:
         """Whether matrices have the pattern that was seen before."""
@@ -94,12 +82,12 @@ def control_structure(G: Any, H: Any) -> ControlStructure | None:
     coupled = (rows != H.indices) & (H.data != 0)
     single[rows[coupled]] = False
     single[H.indices[coupled]] = False
-    controls, _ = _own_variables(G, single)
+    controls, places = _own_variables(G, single)
     if controls is None:
         return None
     free = np.ones(n, dtype=bool)
     free[controls] = False
-    return ControlStructure(G, H, np.flatnonzero(free), controls)
+    return ControlStructure(G, H, np.flatnonzero(free), controls, places)
 
 
 def control_multipliers(g: Any, G: Any) -> Any:
@@ -112,9 +100,12 @@ def control_multipliers(g: Any, G: Any) -> Any:
 def _own_variables(G, single):
     """For each row of G a variable of those marked, and the place of its entry."""
     places = np.flatnonzero(single[G.indices] & (G.data != 0))
-    places = places[np.argsort(np.abs(G.data[places]), kind="stable")]  # the largest comes last
+    rows = np.searchsorted(G.indptr, places, side="right") - 1
+    if places.size > G.shape[0]:  # the largest comes last
+        order = np.argsort(np.abs(G.data[places]), kind="stable")
+        places, rows = places[order], rows[order]
     chosen = np.full(G.shape[0], -1)
-    chosen[_rows_of(G)[places]] = places
+    chosen[rows] = places
     return (None, None) if (chosen < 0).any() else (G.indices[chosen], chosen)
 
 
@@ -199,12 +190,18 @@ def _pattern(matrix):
     return matrix.indices.copy(), matrix.indptr.copy()
 
 
-def _compressed(like, rows, columns, shape):
-    """A pattern in compressed rows; rows are in order."""
-    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))])
-    kind = like.indices.dtype
-    arrays = np.ones(rows.size), columns.astype(kind), starts.astype(kind)
-    return _sparse().csr_array(arrays, shape=shape)
+def _part(matrix, number, rows_kept, width):
+    """The pattern of some rows and of the columns that have a number, and its places."""
+    new = number[matrix.indices]
+    kept = new >= 0
+    if not rows_kept.all():
+        kept &= np.repeat(rows_kept, np.diff(matrix.indptr))
+    ends = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+    places = np.flatnonzero(kept)
+    starts = np.concatenate([[0], ends[1:][rows_kept]])
+    kind = matrix.indices.dtype
+    arrays = np.ones(places.size), new[places].astype(kind), starts.astype(kind)
+    return _sparse().csr_array(arrays, shape=(starts.size - 1, width)), places
 
 
 def _with_data(pattern, data):
