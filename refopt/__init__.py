@@ -13,6 +13,7 @@ _HOMES = {
     name: home
     for home, names in {
         "refopt.augmented_lagrangian": (
+            "adasketch_newton",
             "exact_augmented_lagrangian",
             "minimize_equality",
             "sketch_lstsq",

@@ -42,6 +42,11 @@ MANY_ROWS = _rng.integers(-4, 5, (800, 6)).astype(float)
 LONG = _rng.integers(-9, 10, 5000).astype(float)
 CELLS = _rng.integers(0, 3, (6, 7, 5)).astype(float)
 WIDE_ROWS = np.tile(ROWS, (1, 8))  # enough entries for the compiled kernels
+CIRCLE = {
+    "type": "eq",
+    "fun": lambda x: x[:1] ** 2 - 4.0,
+    "jac": lambda x: 2.0 * x[:1, None] * np.eye(1, x.size),
+}
 
 FACES = tuple(np.ones(np.add((6, 7, 5), axis)) for axis in np.eye(3, dtype=int))
 
@@ -276,6 +281,13 @@ TABLE = {
         solver=True, positional=("fun", "args", "unknown"),
     ),
     "exact_augmented_lagrangian": Entry(_merit, {"x": np.arange(1.0, 7.0), "l": np.arange(3.0)}),
+    "adasketch_newton": Entry(
+        lambda x0, **o: refopt.adasketch_newton(
+            lambda x: x @ x - x.sum(), x0, jac=lambda x: 2.0 * x - 1.0,
+            hess=lambda x: 2.0 * np.eye(x.size), constraints=CIRCLE, **{"rng": 0, "lin_solver": "direct"} | o,
+        ),
+        {"x0": np.arange(3.0, 8.0)}, lambda res: [res.x], solver=True, positional=("fun", "args"),
+    ),
     "sketch_project": Entry(
         lambda A, b, **o: refopt.sketch_project(A, b, rng=0, maxiter=200, **o),
         {"A": WIDE[:, ::4], "b": WIDE_SIDE}, lambda result: [result[0]],

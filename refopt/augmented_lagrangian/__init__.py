@@ -2,6 +2,7 @@
 
 .. autosummary::
 
+    adasketch_newton
     minimize_equality
     exact_augmented_lagrangian
     sketch_lstsq
@@ -10,7 +11,14 @@
 
 from ._merit_function import exact_augmented_lagrangian
 from ._minimize import minimize_equality
+from ._paper import adasketch_newton
 from ._sketch_lstsq import sketch_lstsq
 from ._sketch_project import sketch_project
 
-__all__ = ["exact_augmented_lagrangian", "minimize_equality", "sketch_lstsq", "sketch_project"]
+__all__ = [
+    "adasketch_newton",
+    "exact_augmented_lagrangian",
+    "minimize_equality",
+    "sketch_lstsq",
+    "sketch_project",
+]

@@ -1,24 +1,27 @@
 """`minimize_equality` as users call it."""
 
+import inspect
 import math
 import warnings
 
 from scipy.optimize import OptimizeWarning
 
-from refopt import _validate
+from refopt import _rng, _validate
 from refopt.augmented_lagrangian._intake import take_problem, take_vector
 from refopt.augmented_lagrangian._newton import Newton
+from refopt.augmented_lagrangian._paper import adasketch_newton, theta_rule
 from refopt.augmented_lagrangian._result import finish, run
 from refopt.augmented_lagrangian.linear_solvers import choose
+from refopt_backends import resolve
 
 _SINGLE = 1e-5  # the least tolerance for single precision
 
 
 def minimize_equality(
     fun, x0, args=(), *, jac=None, hess=None, hessp=None, constraints=(), bounds=None,
-    tol=1e-8, maxiter=200, time_limit=None, callback=None, disp=False, backend=None,
-    lin_solver="auto", precond=None, eta1=1.0, eta2=0.1, nu=1.5, beta=1e-4, theta=None,
-    multipliers0="lsq", finite_diff_rel_step=None, **unknown,
+    tol=1e-8, maxiter=200, time_limit=None, callback=None, disp=False, rng=None,
+    backend=None, preset=None, lin_solver="auto", precond=None, eta1=1.0, eta2=0.1, nu=1.5,
+    beta=1e-4, theta=None, multipliers0="lsq", finite_diff_rel_step=None, **unknown,
 ):  # fmt: skip
     r"""Minimise a smooth function subject to nonlinear equalities.
 
@@ -69,11 +72,16 @@ def minimize_equality(
         optimality, constr_violation. StopIteration ends the run.
     disp : bool or int, optional
         Print every iteration, or every `disp`-th.
+    rng : optional
+        Seed or generator, for sketches.
     backend : str, optional
         "numpy", "numba", "cupy"; by default what `x0` asks for. On CuPy arrays `fun` and
         the others receive and return CuPy arrays.
+    preset : {"paper"}, optional
+        Call `adasketch_newton`, whose options go into `unknown`; options that are given win over
+        its defaults.
     lin_solver : str or callable, optional
-        Who solves the Newton systems: "direct", "pcg", "minres", or
+        Who solves the Newton systems: "direct", "pcg", "minres", a sketch of `sketch_project`, or
         ``lin_solver(system, rhs, tol, state)`` which returns d and a
         ``linear_solvers.SolveInfo``. "auto" chooses by sizes and sparsity.
     precond : LinearOperator or callable, optional
@@ -146,6 +154,19 @@ def minimize_equality(
     >>> res.success, res.x.round(6), res.multipliers.round(6)
     (True, array([-0.707107, -0.707107]), array([0.707107]))
     """
+    if preset is not None:
+        _validate.choice(preset, "preset", ("paper",))
+        given = {
+            "tol": tol, "maxiter": maxiter, "lin_solver": lin_solver, "eta1": eta1, "eta2": eta2,
+            "nu": nu, "beta": beta, "theta": theta, "multipliers0": multipliers0,
+        }  # fmt: skip
+        defaults = inspect.signature(minimize_equality).parameters
+        given = {key: value for key, value in given.items() if value is not defaults[key].default}
+        return adasketch_newton(
+            fun, x0, args, jac=jac, hess=hess, hessp=hessp, constraints=constraints, bounds=bounds,
+            time_limit=time_limit, callback=callback, disp=disp, rng=rng, backend=backend,
+            finite_diff_rel_step=finite_diff_rel_step, **given, **unknown,
+        )  # fmt: skip
     if unknown:
         names = ", ".join(sorted(unknown))
         warnings.warn(f"Unknown solver options: {names}", OptimizeWarning, stacklevel=2)
@@ -158,8 +179,10 @@ def minimize_equality(
     detail = ""
     if problem.single and tol < _SINGLE:
         tol, detail = _SINGLE, "In single precision tol is 1e-5 at least."
+    kernels = resolve(problem.x0, backend=backend)[1]
+    solve = choose(lin_solver, precond, kernels=kernels, rng=_rng.generator(rng))
     newton = Newton(
-        problem, choose(lin_solver, precond), tol=tol, nu=_above_one(nu),
+        problem, solve, tol=tol, nu=_above_one(nu),
         eta1=_validate.positive(eta1, "eta1"), eta2=_validate.positive(eta2, "eta2"),
         beta=_fraction(beta, "beta", 0.5), theta=forcing(theta),
         multipliers=start_multipliers(problem, multipliers0),
@@ -173,15 +196,7 @@ def minimize_equality(
 
 def forcing(theta):
     """``theta`` as a function of the iteration and ``|r|``, None for the default."""
-    if theta is None or callable(theta):
-        return theta
-    if isinstance(theta, str):
-        _validate.choice(theta, "theta", ("superlinear",))
-        return lambda k, residual: min(1.0, residual)
-    number = _validate.real_number(theta, "theta")
-    if not 0.0 < number <= 1.0:
-        raise ValueError(f"theta must be in (0, 1], got {theta!r}")
-    return lambda k, residual: number
+    return None if theta is None else theta_rule(theta)
 
 
 def start_multipliers(problem, given):

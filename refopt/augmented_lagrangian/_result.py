@@ -7,6 +7,7 @@ from scipy.optimize import OptimizeResult
 from refopt import _driver, _status, _validate
 from refopt.augmented_lagrangian._multipliers import null_space
 from refopt.augmented_lagrangian._operators import is_operator, is_sparse
+from refopt.augmented_lagrangian._point import Point
 
 MEASURE = "error"
 _WORDS = "the larger of scaled dual residual and constraint violation"
@@ -32,14 +33,16 @@ def run(problem, iterates, *, tol, maxiter, callback, disp, time_limit):
     )  # fmt: skip
 
 
-def finish(problem, outcome, newton, *, tol, backend, detail=""):
+def finish(
+    problem, outcome, newton, *, tol, backend, detail="", measure=Point.error, words=_WORDS
+):  # fmt: skip
     """The result of a run, its measure that of the point that is returned."""
     point, status = outcome.best.x, outcome.status
     broken = not point.finite
     optimality, violation = (
         (math.nan, math.nan) if broken else (point.optimality(), point.violation())
     )
-    error = max(optimality, violation)
+    error = math.nan if broken else measure(point)
     if status == _status.CONVERGED and not error <= tol:
         status = _status.STALLED
     elif status in (_status.MAXITER, _status.STALLED, _status.TIME_LIMIT) and error <= tol:
@@ -47,7 +50,7 @@ def finish(problem, outcome, newton, *, tol, backend, detail=""):
     why = f"Not finite at x0: {point.broken_parts()}." if broken else ""
     texts = (outcome.detail, detail, why)
     message = _status.message(
-        status, measure=_WORDS, error=error, tol=tol, detail=" ".join(t for t in texts if t)
+        status, measure=words, error=error, tol=tol, detail=" ".join(t for t in texts if t)
     )
     return OptimizeResult(
         x=problem.returned(point.x),

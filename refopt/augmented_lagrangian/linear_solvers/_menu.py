@@ -9,15 +9,22 @@ from refopt.augmented_lagrangian.linear_solvers._direct import direct
 from refopt.augmented_lagrangian.linear_solvers._eliminated import Eliminated
 from refopt.augmented_lagrangian.linear_solvers._minres import minres
 from refopt.augmented_lagrangian.linear_solvers._projected import projected
+from refopt.augmented_lagrangian.linear_solvers._sketched import KINDS, Sketched
 from refopt.augmented_lagrangian.linear_solvers._sparse import sparse_direct
 from refopt.augmented_lagrangian.linear_solvers._system import KKTSystem, SolveInfo
 
 NAMES = ("auto", "direct", "pcg", "minres")
+MOST = 100_000  # sketch steps
 DENSE = 3000  # variables and constraints up to which a whole matrix is stored
 
 
-def choose(lin_solver: Any, precond: Any = None) -> Any:
+def choose(
+    lin_solver: Any, precond: Any = None, *, kernels: Any = None, rng: Any = None,
+    maxiter_inner: int | None = None,
+) -> Any:  # fmt: skip
     """The solver for a name, or the user's function.
+
+    The kernels, the generator and the limit are for sketches.
 
     Raises
     ------
@@ -26,13 +33,17 @@ def choose(lin_solver: Any, precond: Any = None) -> Any:
     """
     if callable(lin_solver):
         return lin_solver
-    _validate.choice(lin_solver, "lin_solver", NAMES)
+    _validate.choice(lin_solver, "lin_solver", (*NAMES, *KINDS))
     if precond is not None and not (callable(precond) or is_operator(precond)):
         raise TypeError(
             f"precond must be a LinearOperator or callable, got {type(precond).__name__}"
         )
     if precond is not None and lin_solver == "direct":
         raise ValueError("precond must be None with lin_solver='direct', which has no use for it")
+    if lin_solver in KINDS:
+        if precond is not None:
+            raise ValueError(f"precond must be None with lin_solver={lin_solver!r}, a sketch")
+        return Sketched(lin_solver, kernels, rng, MOST if maxiter_inner is None else maxiter_inner)
     return Menu(lin_solver, None if precond is None else Preconditioner(precond))
 
 
