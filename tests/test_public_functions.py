@@ -284,7 +284,8 @@ TABLE = {
     "adasketch_newton": Entry(
         lambda x0, **o: refopt.adasketch_newton(
             lambda x: x @ x - x.sum(), x0, jac=lambda x: 2.0 * x - 1.0,
-            hess=lambda x: 2.0 * np.eye(x.size), constraints=CIRCLE, **{"rng": 0, "lin_solver": "direct"} | o,
+            hess=lambda x: 2.0 * np.eye(x.size), constraints=CIRCLE,
+            **{"rng": 0, "lin_solver": "direct"} | o,
         ),
         {"x0": np.arange(3.0, 8.0)}, lambda res: [res.x], solver=True, positional=("fun", "args"),
     ),
