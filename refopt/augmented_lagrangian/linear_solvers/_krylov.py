@@ -41,7 +41,7 @@ def conjugate_gradients(
         z = precondition(r)
         now = float(r @ z)
         if not now > 0.0:
-            return Solved(x, residual, k, math.isfinite(now))
+            return Solved(x, residual, k, False)  # nor is the preconditioner definite
         p = z if p is None else z + (now / before) * p
         q = product(p)
         curvature = float(p @ q)
