@@ -44,6 +44,7 @@ class Newton:
         self._first_etas = eta1, eta2
         self.state: dict[str, Any] = {}
         self.inner_nit = 0
+        self._before = 0.0  # KKT residual of the last step
 
     @property
     def lin_solver(self):
@@ -141,7 +142,10 @@ class Newton:
     def _accuracy(self, k, kkt):
         if self._theta is not None:
             return self._theta(k, kkt)
-        return max(min(0.1, math.sqrt(kkt)), 1e-10)
+        # as small as the part of second order will be, but not below what ends the run
+        fall, self._before = kkt / self._before if self._before else 1.0, kkt
+        enough = min(0.1, 0.1 * self._tol / kkt) if kkt else 0.1
+        return max(min(0.1, math.sqrt(kkt), fall * fall), enough, 1e-10)
 
     def _damping(self, damping, alpha, point):
         """Levenberg's constant in the (2,2) block: more after short steps."""

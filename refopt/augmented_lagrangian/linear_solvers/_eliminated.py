@@ -25,7 +25,7 @@ class MatchedFactor:
     ``C'C`` differs from ``W + A' diag(s) A`` by the mixed terms only. Where these are
     positive semidefinite, as for discretised elliptic operators, the eigenvalues of
     ``(C'C)^-1 (W + A' diag(s) A)`` lie between 1/2 and 1. C has the entries of A, and a
-    factor of far less fill than that of the reduced matrix.
+    factor of far less fill than that of the reduced matrix. In single precision.
     """
 
     name = "matched factor"
@@ -35,10 +35,12 @@ class MatchedFactor:
         scaled = type(A)((A.data * np.repeat(s, np.diff(A.indptr)), A.indices, A.indptr), A.shape)
         sign = np.where(A.diagonal() < 0, -1.0, 1.0)
         C = scaled + diags_array(sign * np.sqrt(np.abs(reduced.hessian_diagonal)))
-        self._lu = symmetric_factor(C.tocsc())
+        self._lu = symmetric_factor(C.tocsc().astype(np.float32))
 
     def __call__(self, r: Any) -> Any:
-        return self._lu.solve(self._lu.solve(r, "T"))
+        size = np.abs(r).max() or 1.0
+        half = self._lu.solve((r / size).astype(np.float32), "T")
+        return size * self._lu.solve(half).astype(np.float64)
 
 
 class WholeFactor:
