@@ -46,8 +46,11 @@ _HOMES = {
         "refopt.deep_conjugate": (
             "PoissonGrid",
             "deep_conjugate_direction",
+            "deflated_cg",
+            "lanczos",
             "poisson_rhs",
             "project",
+            "ritz_dataset",
         ),
         "refopt.halpern": (
             "halpern_fixed_point",

@@ -265,6 +265,19 @@ TABLE = {
         lambda A, b, **o: refopt.deep_conjugate_direction(A, b, **o), {"A": Q, "b": Q_LINEAR},
         lambda res: [res[0]],
     ),
+    "deflated_cg": Entry(
+        lambda A, b, **o: refopt.deflated_cg(A, b, **o), {"A": Q, "b": Q_LINEAR},
+        lambda res: [res[0]],
+    ),
+    "lanczos": Entry(
+        lambda A, v0: refopt.lanczos(A, v0, 9), {"A": Q, "v0": Q_LINEAR}, list
+    ),
+    "ritz_dataset": Entry(
+        lambda A, rng=0, **o: refopt.ritz_dataset(
+            A, 4, n_lanczos=9, rng=rng, dtype=np.float64, **o
+        ),
+        {"A": Q},
+    ),
     "poisson_rhs": Entry(
         lambda cells, **o: refopt.poisson_rhs(cells, FACES, **o), {"cells": CELLS}
     ),
@@ -457,7 +470,8 @@ def test_another_number_of_dimensions_is_refused(name, argument):
 def test_what_is_no_array_is_refused(name, argument, wrong):
     no_masses = (
         "round_to_polytope", "nnls", "forest_solve", "LeastSquares", "Quadratic", "minimize_bcd",
-        "vr_halpern", "inexact_halpern", "solve_vi", "sketch_project", "sketch_lstsq",
+        "vr_halpern", "inexact_halpern", "solve_vi", "deep_conjugate_direction", "deflated_cg",
+        "sketch_project", "sketch_lstsq",
     )  # fmt: skip
     if wrong is None and argument in "ab" and name not in no_masses:
         call(name, **{argument: None})  # uniform masses

@@ -159,6 +159,27 @@ def deep_conjugate_direction(
     >>> res.success, res.n_fallback > 0
     (True, True)
     """
+
+    def steps(operator, b):
+        bound = _models.bind(model, A, operator, b, normalize)
+        return _iteration(bound, n_orth, safeguard)
+
+    return solve(
+        A, b, x0, steps, rtol=rtol, atol=atol, maxiter=maxiter, nullspace=nullspace, check=check,
+        callback=callback, disp=disp, time_limit=time_limit, full_output=full_output,
+        backend=backend,
+    )  # fmt: skip
+
+
+def solve(
+    A, b, x0, make_steps, *, rtol, atol, maxiter, nullspace, callback, disp, time_limit,
+    full_output, backend, check=False,
+):  # fmt: skip
+    """Intake, run and result of an iteration.
+
+    ``make_steps(operator, b)`` returns it as a function from a `LinearSystem` to a generator; the
+    other arguments are those of `deep_conjugate_direction`.
+    """
     b = _validate.as_array(b, "b")
     operator = as_operator(A, b, backend, check=check)
     n = operator.n
@@ -174,8 +195,7 @@ def deep_conjugate_direction(
     maxiter = 10 * n if maxiter is None else _validate.count(maxiter, "maxiter")
     if time_limit is not None:
         time_limit = _validate.positive(time_limit, "time_limit")
-    bound = _models.bind(model, A, operator, b_user, normalize)
-    steps = _iteration(bound, n_orth, safeguard)
+    steps = make_steps(operator, b_user)
     system = LinearSystem(operator, rhs, start, null_space(nullspace, operator, b_user))
     system.tau = max(rtol * system.b_norm, atol / unit)
 
