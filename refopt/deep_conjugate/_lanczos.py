@@ -183,7 +183,7 @@ def ritz_dataset(
     >>> from refopt.problems import pressure_scene
     >>> A = PoissonGrid(pressure_scene("room", 10))
     >>> ritz_dataset(A, 5, n_lanczos=50, rng=0).shape
-    (5, 576)
+    (5, 512)
     """
     n_samples = _validate.count(n_samples, "n_samples")
     share, weight = (
