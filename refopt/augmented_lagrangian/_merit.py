@@ -33,9 +33,9 @@ class Direction:
 
     __slots__ = ("Gdx", "_parts", "dl", "dx", "kkt2", "u")
 
-    def __init__(self, point: Point, H: Any, dx: Any, dl: Any):
+    def __init__(self, point: Point, H: Any, dx: Any, dl: Any, Hdx: Any = None):
         self.dx, self.dl = dx, dl
-        self.u = H @ dx + point.G.T @ dl
+        self.u = (H @ dx if Hdx is None else Hdx) + point.G.T @ dl
         self.Gdx = point.G @ dx
         gL, c = point.gL, point.c
         self._parts = (float(gL @ dx) + float(c @ dl), float(c @ self.Gdx), float(gL @ self.u))

@@ -74,7 +74,9 @@ class Newton:
             self.inner_nit += info.iterations
             new = None
             if d is not None:
-                d = Direction(point, H, d[: problem.n], d[problem.n :])
+                dx, dl = d[: problem.n], d[problem.n :]
+                Hdx = None if info.curved is None else info.curved - system.shift * dx
+                d = Direction(point, H, dx, dl, Hdx)
                 self.eta1, self.eta2, slope = adapt(d, self.eta1, self.eta2, self._nu)
                 progress = 0.0 if system.shift else 0.9 * min(recent)
                 new, alpha = search.step(

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from refopt_backends import resolve
+
 from .equality import EqualityProblem
 
 __all__ = [
@@ -156,6 +158,10 @@ class _ConstrainedLogistic(EqualityProblem):
     def __init__(self, name, X, y, A, b):
         super().__init__(name, np.ones(X.shape[1]), A.shape[0] + 1)
         self.X, self.y, self.A, self.b = X, y, A, b
+        self._rows = None
+        if hasattr(X, "tocsr"):
+            X = X.tocsr()
+            self._rows = X.data.astype(float), X.indices.astype("i4"), X.indptr.astype("i8")
 
     def _margins(self, x):
         return self.y * (self.X @ x)
@@ -171,11 +177,9 @@ class _ConstrainedLogistic(EqualityProblem):
         return share * (1.0 - share) / self.y.size
 
     def hess_fun(self, x):
-        from scipy import sparse
-
         D = self._curvature(x)
-        if sparse.issparse(self.X):
-            return (self.X.T @ self.X.multiply(D[:, None]).tocsr()).toarray()
+        if self._rows is not None:
+            return resolve(D)[1].sparse_gram(*self._rows, D, self.n)
         return self.X.T @ (D[:, None] * self.X)
 
     def hessp_fun(self, x, p):

@@ -8,7 +8,6 @@ import math
 from typing import Any
 
 from refopt.augmented_lagrangian._operators import dense
-from refopt.augmented_lagrangian.linear_solvers._krylov import conjugate_gradients
 from refopt.augmented_lagrangian.linear_solvers._system import KKTSystem, SolveInfo
 
 RANK = 1e-10
@@ -28,18 +27,27 @@ def projected(
     def tangential(v):
         return v - Q @ (Q.T @ v)
 
-    def product(v):
-        return tangential(system.product(v))
-
-    def inner(v):
-        return tangential(v if precondition is None else precondition(v))
-
-    normal = Q @ xp.linalg.solve(R.T, c) if m else 0.0 * a
-    right = tangential(a - system.product(normal))
+    dx = Q @ xp.linalg.solve(R.T, c) if m else 0.0 * a
+    r = a - system.product(dx) if m and float(c @ c) else a  # a - B dx throughout
     target = tol * math.sqrt(float(rhs @ rhs))
-    result = conjugate_gradients(product, right, None, target, 2 * (n - m) + 10, inner)
-    dx = normal + result.x
-    dl = xp.linalg.solve(R, Q.T @ (a - system.product(dx))) if m else c
-    d = xp.concatenate((dx, dl))
-    inertia = (n, m) if result.definite else (n - 1, m + 1)
-    return d, SolveInfo(system.relative_residual(d, rhs), result.iterations, inertia=inertia)
+    p, before, definite = None, 1.0, True
+    for k in range(2 * (n - m) + 11):
+        g = tangential(r)
+        residual = math.sqrt(float(g @ g))
+        if not residual > target:
+            break
+        z = g if precondition is None else tangential(precondition(g))
+        now = float(g @ z)
+        p = z if p is None else z + (now / before) * p
+        Bp = system.product(p)
+        curvature = float(p @ Bp)
+        if not (now > 0.0 and curvature > 0.0):
+            definite = False
+            break
+        dx = dx + (now / curvature) * p
+        r = r - (now / curvature) * Bp
+        before = now
+    d = xp.concatenate((dx, xp.linalg.solve(R, Q.T @ r) if m else c))
+    relres = residual / (math.sqrt(float(rhs @ rhs)) or 1.0)
+    inertia = (n, m) if definite else (n - 1, m + 1)
+    return d, SolveInfo(relres, k, inertia=inertia, curved=a - r)

@@ -100,6 +100,8 @@ class SolveInfo:
     inertia : tuple of int, optional
         Numbers of positive and negative eigenvalues of K; None if not known. B is
         positive definite on null(G), and G has full rank, when they are (n, m).
+    curved : array, optional
+        B dx, where the solver knows it.
     again : callable, optional
         ``again(rhs)`` solves with the same matrix and another right-hand side;
         None if that would cost as much as the first solve.
@@ -109,3 +111,4 @@ class SolveInfo:
     iterations: int = 0
     inertia: tuple[int, int] | None = None
     again: Any = None
+    curved: Any = None
