@@ -9,7 +9,7 @@ from refopt.augmented_lagrangian._gauss_newton import GaussNewton
 from refopt.augmented_lagrangian._homotopy import follow
 from refopt.augmented_lagrangian._intake import take_problem
 from refopt.augmented_lagrangian._point import evaluate
-from refopt.augmented_lagrangian._restoration import restore
+from refopt.augmented_lagrangian._restoration import Crawl, first, restore
 from refopt.augmented_lagrangian._root import descend
 
 
@@ -135,3 +135,25 @@ def test_sparse_steps_are_the_dense_ones():
         thin = GaussNewton(problem, sparse.csr_array(G), solve).within(c, radius)
         np.testing.assert_allclose(thin[0], dense[0], rtol=1e-10, atol=1e-12)
         assert thin[1] == pytest.approx(dense[1])
+
+
+def test_crawl_is_told_after_steps_that_do_not_halve_the_violation():
+    crawl = Crawl()
+    assert not any(crawl.goes_on(0.6**k, 0.0) for k in range(40))  # falls, if slowly
+    told = [crawl.goes_on(1e-3 * 0.999**k, 0.0) for k in range(12)]
+    assert any(told)
+    assert not any(Crawl().goes_on(1e-3, 1e-2) for _ in range(40))  # other things are worse
+
+
+def test_constant_objective_is_not_one_that_is_stationary_at_the_start():
+    x0 = np.zeros(2)
+    for curvature, expected in ((0.0, True), (1.0, False)):
+        problem, _ = take_problem(
+            lambda x, k=curvature: 0.5 * k * float(x @ x), x0, jac=lambda x, k=curvature: k * x,
+            hess=lambda x, k=curvature: k * np.eye(2),
+            constraints=NonlinearConstraint(
+                lambda x: x[:1] - 1.0, 0.0, 0.0, jac=lambda x: np.eye(1, 2),
+                hess=lambda x, v: np.zeros((2, 2)),
+            ),
+        )  # fmt: skip
+        assert first(problem, evaluate(problem, x0, np.zeros(1))) == expected

@@ -17,6 +17,7 @@ from refopt.augmented_lagrangian._shift import Regularisation
 UNBOUNDED = -1e20
 ROUNDING = 1e-5  # a measure below it that stays as it is has met rounding
 _HUGE = 1e3, 1e4  # multipliers that are not believed: at the start, later
+WILD = 1e3  # a scaled |gL| beyond it tells of multipliers that are not believed either
 _SHORT, _LONG = 0.11, 0.4  # steps after which the damping grows, shrinks
 _PATIENCE = 5
 
@@ -64,6 +65,7 @@ class Newton:
         search = Search(problem, point, self._beta)
         regular = Regularisation(problem, self._solve, self.state)
         recent = deque([point.kkt], maxlen=5)
+        crawl = _restoration.Crawl()
         least, idle, failures, k, damping = math.inf, 0, 0, 0, 0.0
         while True:
             k += 1
@@ -101,6 +103,8 @@ class Newton:
             problem.update(point, new, new.l)
             if alpha < _SHORT or k % 10 == 0:
                 new = self._estimated(new, _HUGE[1], 0.25)
+            elif new.optimality() > WILD:
+                new = self._estimated(new, max(_HUGE[1], float(abs(new.l).max())), 0.01)
             damping = self._damping(damping, alpha, point)
             point = new
             recent.append(point.kkt)
@@ -108,6 +112,11 @@ class Newton:
             yield self._iterate(point, alpha=alpha, shift=system.shift, relres=info.relres)
             if point.f < UNBOUNDED and point.violation() < 1e-4:
                 return _status.INFEASIBLE, "The objective is unbounded below."
+            if crawl.goes_on(point.violation(), max(self._tol, point.optimality())):
+                search.restored(point)
+                _, point = yield from self._restored(point, _restoration.FALL)
+                recent = deque([point.kkt], maxlen=5)
+                continue
             idle = 0 if error < least or alpha < 1.0 or system.shift else idle + 1
             least = min(least, error)
             if least <= ROUNDING and idle >= _PATIENCE:

@@ -15,6 +15,7 @@ from refopt.augmented_lagrangian._root import descend
 
 STATIONARY = "A point was reached where |c| is stationary, and not zero."
 FALL = 0.1  # of |c|, after which the main iteration resumes
+PATIENCE = 8  # steps of the main iteration that do not halve the violation
 UNDAMPED = 12  # Newton steps without safeguard
 STEADY = 0.98  # share of |c|^2 left after a window of slow steps, beyond which it is no progress
 FLAT = 1e-6  # |G'c| over max(1, |G|) |c|, below which no point nearby is better
@@ -36,6 +37,21 @@ def first(problem: Any, point: Point) -> bool:
     if is_operator(H):
         return False
     return not bool(problem.xp.any((H.data if is_sparse(H) else H) != 0.0))
+
+
+class Crawl:
+    """Tells when the violation is what keeps a run from its end, and no longer falls."""
+
+    def __init__(self):
+        self._steps, self._level = 0, math.inf
+
+    def goes_on(self, violation: float, rest: float) -> bool:
+        """Whether it has not halved in `PATIENCE` steps, being above all else that remains."""
+        if violation > max(0.5 * self._level, rest) and self._steps < PATIENCE:
+            self._steps += 1
+        else:
+            self._steps, self._level = 0, violation
+        return self._steps == PATIENCE
 
 
 def restore(
