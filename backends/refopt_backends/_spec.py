@@ -620,6 +620,14 @@ _CONVOLUTION = (
         "Every value of coarse on its block of 2 x 2 x 2, plus fine.",
     ),
 )
+_CONVEX_RELU = (
+    Kernel(
+        "masked_gram",
+        "convex_relu",
+        "X (n, d), masks (P, n), of (C,), roots (C, d, d) -> (n, n)",
+        "The sum over j of D_j X R_j'R_j X'D_j with the mask D_j = diag(masks[of_j]).",
+    ),
+)
 
 KERNELS = _indexed(
     *_TRANSPORT,
@@ -636,4 +644,5 @@ KERNELS = _indexed(
     *_CONJUGATE,
     *_SKETCHING,
     *_CONVOLUTION,
+    *_CONVEX_RELU,
 )

@@ -1,0 +1,1 @@
+"""Two-layer ReLU networks trained through convex programs, with certificates."""

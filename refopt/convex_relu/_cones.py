@@ -1,0 +1,49 @@
+"""Directions inside the cones of activation patterns."""
+
+from typing import Any
+
+_STEPS = 60
+_NEAR = 0.1
+
+
+def central_directions(xp: Any, X: Any, masks: Any) -> tuple[Any, Any]:
+    """Minimisers of 1/2 ||g||^2 - sum_k log((S X g)_k), one per pattern.
+
+    Newton's method for the optimality conditions g = X'S a, a o s = 1, s = S X g from
+    outside the cones, all patterns at once.
+
+    Parameters
+    ----------
+    X : array, shape (n, d)
+        Without rows of zeros.
+    masks : bool array, shape (P, n)
+
+    Returns
+    -------
+    g : array, shape (P, d)
+        ||g||^2 = n.
+    inside : bool array, shape (P,)
+        Whether S X g > 0: False where the cone has no interior (or nearly none).
+    """
+    P, (n, d) = masks.shape[0], X.shape
+    scale = xp.sqrt(xp.sum(X * X, axis=1))
+    Xn = X / scale[:, None]
+    S = 2 * xp.astype(masks, xp.float64) - 1
+    g = xp.zeros((P, d))
+    s, a = xp.ones((P, n)), xp.ones((P, n))
+    eye = xp.eye(d)
+    for _ in range(_STEPS):
+        gap = S * (g @ Xn.T) - s
+        H = xp.matmul(Xn.T, (a / s)[:, :, None] * Xn) + eye
+        side = (S * ((1 - a * gap) / s)) @ Xn - g
+        dg = xp.linalg.solve(H, side[:, :, None])[:, :, 0]
+        ds = S * (dg @ Xn.T) + gap
+        da = (1 - a * s - a * ds) / s
+        most = xp.maximum(xp.max(-ds / s, axis=1), xp.max(-da / a, axis=1))
+        step = 1 / xp.maximum(most / 0.9, xp.ones_like(most))
+        g, s, a = (x + step[:, None] * dx for x, dx in ((g, dg), (s, ds), (a, da)))
+        off = xp.max(xp.abs(a * s - 1), axis=1)
+        if float(xp.max(off)) < _NEAR and float(xp.min(step)) > 1 - 1e-9:
+            break
+    inside = xp.min(S * (g @ Xn.T), axis=1) > 0
+    return g, inside

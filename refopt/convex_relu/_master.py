@@ -1,0 +1,129 @@
+"""The convex program over given patterns: what `fit_convex_relu` and refinement both solve."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from refopt import _driver
+from refopt.convex_relu import _cones
+from refopt.convex_relu._interior_point import interior_point, relative_gap
+from refopt.convex_relu._program import LOSSES, Program, columns
+from refopt.convex_relu._recovery import pruned
+from refopt_backends import resolve
+
+
+@dataclass(frozen=True)
+class Master:
+    """A solution of the convex program.
+
+    Attributes
+    ----------
+    V, W : array, shape (d, P)
+        Columns within their cones, zero where a side is not allowed.
+    z : array, shape (n,)
+        The prediction.
+    r : array, shape (n,)
+        The dual point, in the domain of f*; close to the gradient of f at z.
+    multipliers : array, shape (2, n, P)
+        Of the cones' inequalities, nonnegative.
+    value, dual : float
+        Upper and lower bound of the program's optimum.
+    outcome : Outcome
+        Of the driver.
+    """
+
+    V: Any
+    W: Any
+    z: Any
+    r: Any
+    multipliers: Any
+    value: float
+    dual: float
+    outcome: _driver.Outcome
+
+    @property
+    def gap(self):
+        """(value - dual)/value."""
+        return relative_gap(self.value, self.dual)
+
+
+def solve_program(
+    X, y, patterns, *, beta, loss="squared", sides=None, tol=1e-6, maxiter=100, time_limit=None,
+    backend=None, **driver,
+):  # fmt: skip
+    """Solve the convex program over patterns.
+
+    Parameters
+    ----------
+    X : array, shape (n, d)
+    y : array, shape (n,)
+    patterns : bool array, shape (n, P)
+        Those whose cone has no interior are not used.
+    beta : float
+    loss : {"squared", "logistic", "hinge"}
+    sides : bool array, shape (2, P), optional
+        Whether pattern i has a column v_i, and whether it has w_i; both by default.
+    tol : float
+        Of the relative gap.
+    maxiter : int
+        Factorisations.
+    time_limit : float, optional
+        Seconds.
+    backend : str, optional
+        As everywhere.
+    **driver
+        For `_driver.run`.
+
+    Returns
+    -------
+    Master
+    """
+    xp, kernels = resolve(X, y, patterns, backend=backend)
+    keep = xp.nonzero(xp.any(X != 0, axis=1))[0]
+    drop = xp.nonzero(~xp.any(X != 0, axis=1))[0]
+    masks = xp.asarray(patterns.T[:, keep], copy=True)
+    f, rows = LOSSES[loss](), xp.take(X, keep, axis=0)
+    g, inside = _cones.central_directions(xp, rows, masks)
+    sides = xp.ones((2, masks.shape[0]), dtype=bool) if sides is None else sides
+    of, sign = columns(xp, sides & inside & xp.any(masks, axis=1))
+    constant = f.value(xp.zeros(drop.shape[0]), y[drop])
+    program = Program(xp, kernels, rows, y[keep], float(beta), f, masks, of, sign, constant)
+    outcome = _driver.run(
+        _iterates(program, g), tol=tol, maxiter=maxiter, time_limit=time_limit, measure="gap",
+        **driver,
+    )  # fmt: skip
+    return _solution(program, outcome, keep, X.shape[0], y)
+
+
+def _iterates(program, directions):
+    """The zero network if that is optimal, else the interior point method."""
+    xp, (C, n, d) = program.xp, program.size
+    zero, U = xp.zeros(n), xp.zeros((C, d))
+    r = program.loss.gradient(zero, program.y)
+    value, dual = program.value(U, zero), program.dual_value(r, program.pull(r))
+    gap = relative_gap(value, dual)
+    if gap <= 1e-15:
+        point = U, zero, r, xp.zeros((C, n))
+        yield _driver.Iterate(x=point, fun=value, error=0.0, record={"dual": dual, "mu": 0.0})
+        return 0, "The zero network is optimal."
+    return (yield from interior_point(program, directions))
+
+
+def _solution(program, outcome, keep, n, y):
+    """Everything by samples and patterns again, bounds recomputed."""
+    xp = program.xp
+    U, _, r, A = outcome.best.x
+    U = pruned(program, U)
+    XU = U @ program.X.T
+    value = program.value(U, program.predict(XU))
+    dual = program.dual_value(r, program.pull(r) - program.pull_cone(A))
+    V, W = program.split(U)
+    z, slope = xp.zeros(n), program.loss.gradient(xp.zeros(n), y)
+    z[keep], slope[keep] = program.predict(XU), r
+    by_pattern = xp.zeros((2, program.masks.shape[0], n))
+    for side, sigma in enumerate((1.0, -1.0)):
+        mine = xp.nonzero(program.sign == sigma)[0]
+        rows = xp.zeros((mine.shape[0], n))
+        rows[:, keep] = A[mine, :]
+        by_pattern[side, program.of[mine], :] = rows
+    multipliers = xp.permute_dims(by_pattern, (0, 2, 1))
+    return Master(V.T, W.T, z, slope, multipliers, value, dual, outcome)

@@ -1,0 +1,39 @@
+"""Networks from points of the convex program."""
+
+from typing import Any
+
+from refopt.convex_relu._program import row_norms
+
+
+def network(xp: Any, V: Any, W: Any) -> tuple[Any, Any]:
+    """One neuron per column that is not zero: (v/sqrt||v||, sqrt||v||), (w/sqrt||w||, -sqrt||w||).
+
+    Parameters
+    ----------
+    xp : module
+    V, W : array, shape (P, d)
+
+    Returns
+    -------
+    W1 : array, shape (d, m)
+    w2 : array, shape (m,)
+    """
+    U = xp.concat([V, W])
+    sign = xp.concat([xp.ones(V.shape[0]), -xp.ones(W.shape[0])])
+    norms = row_norms(xp, U)
+    kept = xp.nonzero(norms > 0)[0]
+    root = xp.sqrt(norms[kept])
+    return (U[kept, :] / root[:, None]).T, sign[kept] * root
+
+
+def pruned(program: Any, U: Any) -> Any:
+    """U without the columns that only cost: those small ones whose removal lowers the objective."""
+    xp = program.xp
+    norms = row_norms(xp, U)
+    largest = float(xp.max(norms))
+    value = program.value(U, program.predict(U @ program.X.T))
+    for share in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6):
+        fewer = xp.where((norms > share * largest)[:, None], U, xp.zeros_like(U))
+        if program.value(fewer, program.predict(fewer @ program.X.T)) <= value:
+            return fewer
+    return U
