@@ -537,6 +537,23 @@ _CONJUGATE = (
     ),
 )
 
+# A row of parameters is two weights of sweeps (the second 0: one sweep), the factor of the coarse
+# correction and that of links to air on the next level; the last row serves all further levels.
+_VCYCLE = (
+    Kernel(
+        "vcycle_setup",
+        "vcycle",
+        "types, degree, dirichlet, weights or None (fields), parameters (k, 4) -> hierarchy",
+        "The matrices of all levels of a multilevel network; `sizes` lists their unknowns.",
+    ),
+    Kernel(
+        "vcycle",
+        "vcycle",
+        "hierarchy, r (field) -> field of float32",
+        "One V-cycle from zero, r -> M r with M symmetric positive definite.",
+    ),
+)
+
 # Compressed rows are the arrays values, columns, starts; weights are omega / |A_i|^2.
 _SKETCHING = (
     Kernel(
@@ -642,6 +659,7 @@ KERNELS = _indexed(
     *_FINITE_SUMS,
     *_POISSON,
     *_CONJUGATE,
+    *_VCYCLE,
     *_SKETCHING,
     *_CONVOLUTION,
     *_CONVEX_RELU,

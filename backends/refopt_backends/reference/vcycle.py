@@ -1,0 +1,204 @@
+"""The multilevel network on grids, in words of the Array-API standard.
+
+Fields are padded as in `poisson`, to even extents: cells with an even sum of indices are called
+black, the others red, and all neighbours of a cell have the other colour. Every level has a
+matrix D - W with links W >= 0 to the next cell along each axis and a part of D towards air.
+"""
+
+from typing import Any, NamedTuple
+
+from refopt_backends._home import namespace_of
+
+INNER = (slice(1, -1),) * 3
+
+
+class Level(NamedTuple):
+    """One matrix and how it is worked on.
+
+    `sweeps` are the weights of the relaxations before the coarse correction, and in reverse
+    after it; `factor` is that of the correction.
+    """
+
+    degree: Any
+    weights: Any
+    ground: Any
+    volume: Any
+    black: Any
+    sweeps: tuple
+    factor: float
+
+
+class Hierarchy(NamedTuple):
+    """The levels, finest first."""
+
+    levels: list
+
+    @property
+    def sizes(self):
+        """Number of unknowns of each level."""
+        marks = [self.levels[0].volume, *(level.degree for level in self.levels[1:])]
+        return [int(namespace_of(x).count_nonzero(x > 0)) for x in marks]
+
+
+def vcycle_setup(types, degree, dirichlet, weights, parameters):
+    """The matrices of all levels; see `_coarser` for how one follows from another."""
+    xp = namespace_of(types)
+    parameters = [tuple(map(float, row)) for row in parameters]
+    types, degree, dirichlet = even(types), even(degree), even(dirichlet)
+    fluid = types == 1
+    if weights is None:
+        weights = tuple(fluid & _ahead(fluid, axis) for axis in range(3))
+    else:
+        weights = tuple(even(w) for w in weights)
+    matrix = xp.astype(dirichlet, xp.float32), xp.astype(fluid, xp.float32)
+    weights = tuple(xp.astype(w, xp.float32) for w in weights)
+    level = _level(xp.astype(degree, xp.float32), weights, *matrix, parameters[0])
+    levels = [level]
+    blocks = None
+    while blocks != (1, 1, 1):
+        blocks = tuple(n // 2 - 1 for n in level.degree.shape)
+        *_, scale = parameters[min(len(levels) - 1, len(parameters) - 1)]
+        matrix = _coarser(level, scale)
+        level = _level(*matrix, parameters[min(len(levels), len(parameters) - 1)])
+        levels.append(level)
+    return Hierarchy(levels)
+
+
+def vcycle(hierarchy, r):
+    """z = M r: one cycle from zero, in float32."""
+    xp = namespace_of(r)
+    z = _cycle(hierarchy.levels, even(xp.astype(r, xp.float32)))
+    n0, n1, n2 = r.shape
+    return xp.asarray(z[:n0, :n1, :n2], copy=True)
+
+
+def _cycle(levels, b):
+    """Red cells are eliminated exactly, black ones relaxed on what is left."""
+    level, coarser = levels[0], levels[1:]
+    xp = namespace_of(b)
+    x = _relaxed(level, xp.zeros(b.shape, dtype=b.dtype), b, ~level.black, 1.0)
+    for w in level.sweeps:
+        x = _relaxed(level, x, b, level.black, w)
+        x = _relaxed(level, x, b, ~level.black, 1.0)
+    if coarser:
+        r = b + _neighbours(level.weights, x) - level.degree * x
+        r = xp.where(level.black & (level.degree > 0), r, 0.0)
+        e = _prolonged(_cycle(coarser, even(_block_sums(r))), b.shape)
+        x = x + xp.where(level.black & (level.degree > 0), level.factor * e, 0.0)
+        x = _relaxed(level, x, b, ~level.black, 1.0)
+    for w in level.sweeps[::-1]:
+        x = _relaxed(level, x, b, level.black, w)
+        x = _relaxed(level, x, b, ~level.black, 1.0)
+    return x
+
+
+def _relaxed(level, x, b, cells, w):
+    """x + w (b - A x) / D on some cells."""
+    xp = namespace_of(x)
+    positive = level.degree > 0
+    update = (b + _neighbours(level.weights, x)) / xp.where(positive, level.degree, 1.0)
+    update = xp.where(positive, (1.0 - w) * x + w * update, 0.0)
+    return xp.where(cells, update, x)
+
+
+def _coarser(level, scale):
+    """The matrix on blocks of 2 x 2 x 2 cells.
+
+    Links are conductances. Between the centres of mass of two blocks the four conductances
+    through their common face stand in series with those within each block, which vary along
+    the axis over the part of the block's volume that lies on the other side of its middle.
+    Conductances to air are added up and scaled.
+    """
+    weights = []
+    xp = namespace_of(level.degree)
+    for axis, w in enumerate(level.weights):
+        inner, face = _halves(w, axis)
+        low, high = _halves(level.volume, axis)
+        per = xp.where(inner > 0, 1.0 / xp.where(inner > 0, (low + high) * inner, 1.0), 0.0)
+        behind = even(low * per) + _ahead(even(high * per), axis)
+        weights.append(even(face) / (1.0 + even(face) * behind))
+    ground = even(scale * _block_sums(level.ground))
+    degree = ground
+    for axis, w in enumerate(weights):
+        degree = degree + w + _behind(w, axis)
+    return degree, tuple(weights), ground, even(_block_sums(level.volume))
+
+
+def _level(degree, weights, ground, volume, parameters):
+    xp = namespace_of(ground)
+    first, second, factor, _ = parameters
+    n0, n1, n2 = (xp.arange(n) for n in degree.shape)
+    black = (n0[:, None, None] + n1[None, :, None] + n2[None, None, :]) % 2 == 0
+    sweeps = (first,) if second == 0 else (first, second)
+    return Level(degree, weights, ground, volume, black, sweeps, factor)
+
+
+def _neighbours(weights, x):
+    """The sum of W x over neighbours."""
+    xp = namespace_of(x)
+    total = xp.zeros(x.shape, dtype=x.dtype)
+    for axis, w in enumerate(weights):
+        total = total + w * _ahead(x, axis) + _behind(w * x, axis)
+    return total
+
+
+def even(x):
+    """Layers of zeros after the last, until the padded extents are even."""
+    xp = namespace_of(x)
+    for axis, n in enumerate(x.shape):
+        if n % 2:
+            shape = tuple(1 if a == axis else m for a, m in enumerate(x.shape))
+            x = xp.concat([x, xp.zeros(shape, dtype=x.dtype)], axis=axis)
+    return x
+
+
+def _along(axis, part):
+    return tuple(part if a == axis else slice(None) for a in range(3))
+
+
+def _ahead(x, axis):
+    """The value of the next cell along an axis."""
+    xp = namespace_of(x)
+    return xp.concat([x[_along(axis, slice(1, None))], x[_along(axis, slice(0, 1))]], axis=axis)
+
+
+def _behind(x, axis):
+    xp = namespace_of(x)
+    return xp.concat([x[_along(axis, slice(-1, None))], x[_along(axis, slice(0, -1))]], axis=axis)
+
+
+def _blocks(x):
+    """The inner cells with an axis within blocks after each axis of blocks."""
+    xp = namespace_of(x)
+    n0, n1, n2 = (n // 2 - 1 for n in x.shape)
+    return xp.reshape(x[INNER], (n0, 2, n1, 2, n2, 2))
+
+
+def _padded(x):
+    xp = namespace_of(x)
+    out = xp.zeros(tuple(n + 2 for n in x.shape), dtype=x.dtype)
+    out[INNER] = x
+    return out
+
+
+def _block_sums(x):
+    xp = namespace_of(x)
+    return _padded(xp.sum(_blocks(x), axis=(1, 3, 5), dtype=x.dtype))
+
+
+def _halves(x, axis):
+    """Sums over the lower and the upper half of each block along an axis."""
+    xp = namespace_of(x)
+    blocks = _blocks(x)
+    others = tuple(a for a in (1, 3, 5) if a != 2 * axis + 1)
+    sums = xp.sum(blocks, axis=others, dtype=x.dtype)
+    place = tuple(slice(None) for _ in range(axis + 1))
+    return _padded(sums[place + (0, ...)]), _padded(sums[place + (1, ...)])
+
+
+def _prolonged(e, shape):
+    """Each block's value on its cells."""
+    xp = namespace_of(e)
+    n0, n1, n2 = (n // 2 - 1 for n in shape)
+    e = e[1 : n0 + 1, 1 : n1 + 1, 1 : n2 + 1]
+    return _padded(xp.repeat(xp.repeat(xp.repeat(e, 2, axis=0), 2, axis=1), 2, axis=2))
