@@ -44,10 +44,12 @@ _HOMES = {
             "svm_dual",
         ),
         "refopt.deep_conjugate": (
+            "MultilevelNet",
             "PoissonGrid",
             "deep_conjugate_direction",
             "deflated_cg",
             "lanczos",
+            "load_model",
             "poisson_rhs",
             "project",
             "ritz_dataset",

@@ -301,6 +301,11 @@ TABLE = {
             **{"rng": 0, "lin_solver": "direct"} | o,
         ),
         {"x0": np.arange(3.0, 8.0)}, lambda res: [res.x], solver=True, positional=("fun", "args"),
+    "MultilevelNet": Entry(
+        lambda: refopt.MultilevelNet(), values=lambda net: [net.params]
+    ),
+    "load_model": Entry(
+        lambda: refopt.load_model("poisson-multilevel"), values=lambda net: [net.params]
     ),
     "sketch_project": Entry(
         lambda A, b, **o: refopt.sketch_project(A, b, rng=0, maxiter=200, **o),

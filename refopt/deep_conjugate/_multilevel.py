@@ -41,7 +41,7 @@ class MultilevelNet:
 
     See Also
     --------
-    deep_conjugate_direction : Solves a system with it.
+    PoissonGrid : The systems that it is for.
 
     Notes
     -----
@@ -55,8 +55,8 @@ class MultilevelNet:
 
     The spectrum of K lies in (0, 1], so that M is positive definite for any factor s > 0 and
     any positive definite coarse M_c where \|p\| < 1 there, which `is_stable` tests. The coarse
-    matrix joins the centres of blocks of 2 x 2 x 2 cells by conductances in series; no network
-    trained or not makes it anything but a matrix of the same kind.
+    matrix joins the centres of blocks of 2 x 2 x 2 cells by conductances in series, and is of
+    the same kind as A.
 
     A V-cycle costs some four products with A and reads float32 only. Memory: about 30 bytes
     per cell, four for each cell of a coarse level more.
@@ -64,22 +64,24 @@ class MultilevelNet:
     Examples
     --------
     >>> import numpy as np
-    >>> from refopt import MultilevelNet, PoissonGrid, deep_conjugate_direction
+    >>> from scipy.sparse.linalg import cg
+    >>> from refopt import MultilevelNet, PoissonGrid
     >>> from refopt.problems import pressure_scene
     >>> A = PoissonGrid(pressure_scene("smoke", 16))
+    >>> M = MultilevelNet().setup(A)
     >>> b = np.sin(np.arange(A.n))
-    >>> x, res = deep_conjugate_direction(A, b, MultilevelNet(), full_output=True)
-    >>> res.success, res.nit < 10
-    (True, True)
+    >>> x, info = cg(A.aslinearoperator(), b, M=M.aspreconditioner(), maxiter=10)
+    >>> info
+    0
     """
 
     def __init__(self, params: Any = None):
-        params = HAND if params is None else params
-        params = np.array(_validate.as_array(params, "params"), dtype=np.float64)
+        params = _validate.as_array(HAND if params is None else params, "params")
+        resolve(params, small=True, names=("params",))
+        params = _validate.real_array(np, params, "params", 2)
+        params = np.array(_validate.all_finite(np, params, "params"), dtype=np.float64)
         if params.shape != (3, 4):
             raise ValueError(f"params must have shape (3, 4), got {params.shape}")
-        if not np.isfinite(params).all():
-            raise ValueError("params must be finite")
         if params[0, 1] != 0.0:
             raise ValueError(
                 f"params[0, 1] must be 0, as the finest level has one sweep, got {params[0, 1]:g}"
@@ -109,6 +111,7 @@ class MultilevelNet:
         Parameters
         ----------
         A : PoissonGrid
+            The system.
 
         Returns
         -------
@@ -142,6 +145,7 @@ class MultilevelNet:
         Parameters
         ----------
         file : str, path or file object
+            Names without the ending ``.npz`` get it.
         """
         meta = json.dumps({"kind": "multilevel", "version": 1})
         np.savez(file, params=self.params, meta=np.array(meta))
@@ -153,6 +157,7 @@ class MultilevelNet:
         Parameters
         ----------
         file : str, path or file object
+            Where it is.
 
         Returns
         -------

@@ -443,7 +443,7 @@ def _finish_parallel(faces, behind, ground, scale, packed, degree, last):
 def coarse_cycle(levels):
     """One cycle: x of the first coarse level from its right-hand side."""
     large, every, sweeps = levels.large, levels.every, levels.sweeps
-    for level, after, (w1, w2, _) in zip(large, every[1:], sweeps):
+    for level, after, (w1, w2, _) in zip(large, every[1:], sweeps, strict=False):
         args = (*level, w1, w2, after.rhs)
         run_parallel(level.x.size, down_parallel, down_serial, *args)
     _small_cycle(*levels.flat, levels.table, sweeps[len(large) :])

@@ -9,8 +9,22 @@ import numba
 import numpy as np
 
 from refopt_backends.numba_cpu._coarse_grids import (
-    ONE, REAL, TWO, ZERO, Level, by_cell, by_colour, coarse_cycle, coarse_levels,
-    down_parallel, down_serial, first_of, interlace, part, up_parallel, up_serial,
+    ONE,
+    REAL,
+    TWO,
+    ZERO,
+    Level,
+    by_cell,
+    by_colour,
+    coarse_cycle,
+    coarse_levels,
+    down_parallel,
+    down_serial,
+    first_of,
+    interlace,
+    part,
+    up_parallel,
+    up_serial,
 )  # fmt: skip
 from refopt_backends.numba_cpu._jit import FAST, jit, parallel_jit, run_parallel, threads_for
 

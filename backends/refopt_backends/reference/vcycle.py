@@ -50,16 +50,17 @@ def vcycle_setup(types, degree, dirichlet, weights, parameters):
         weights = tuple(fluid & _ahead(fluid, axis) for axis in range(3))
     else:
         weights = tuple(even(w) for w in weights)
-    matrix = xp.astype(dirichlet, xp.float32), xp.astype(fluid, xp.float32)
+    ground, volume = xp.astype(dirichlet, xp.float32), xp.astype(fluid, xp.float32)
     weights = tuple(xp.astype(w, xp.float32) for w in weights)
-    level = _level(xp.astype(degree, xp.float32), weights, *matrix, parameters[0])
+    level = _level(xp.astype(degree, xp.float32), weights, ground, volume, parameters[0])
     levels = [level]
     blocks = None
     while blocks != (1, 1, 1):
         blocks = tuple(n // 2 - 1 for n in level.degree.shape)
         *_, scale = parameters[min(len(levels) - 1, len(parameters) - 1)]
-        matrix = _coarser(level, scale)
-        level = _level(*matrix, parameters[min(len(levels), len(parameters) - 1)])
+        degree, links, ground, volume = _coarser(level, scale)
+        row = parameters[min(len(levels), len(parameters) - 1)]
+        level = _level(degree, links, ground, volume, row)
         levels.append(level)
     return Hierarchy(levels)
 

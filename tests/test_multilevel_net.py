@@ -1,0 +1,108 @@
+"""The multilevel network: linear, positive definite, of use on every grid."""
+
+import numpy as np
+import pytest
+from scipy.sparse.linalg import cg
+
+from refopt import MultilevelNet, PoissonGrid, load_model
+from refopt.deep_conjugate._multilevel import largest_factor
+from refopt.problems import pressure_scene
+
+GRIDS = {
+    "box": lambda: PoissonGrid(pressure_scene("box", 24), outside="air"),
+    "smoke": lambda: PoissonGrid(pressure_scene("smoke", 32)),
+    "odd dam": lambda: PoissonGrid(pressure_scene("dam", (29, 33, 27))),
+    "porous": lambda: PoissonGrid(pressure_scene("porous", 32), h=0.1),
+    "row": lambda: PoissonGrid(np.r_[2, np.ones(37, int)]),
+    "sheet": lambda: PoissonGrid(np.pad(np.ones((21, 44), int), 1, constant_values=2)),
+    "weights": lambda: PoissonGrid(
+        pressure_scene("smoke", 20),
+        coefficient=tuple(0.5 + np.random.default_rng(0).random(s) for s in FACES),
+    ),
+}
+FACES = ((21, 20, 20), (20, 21, 20), (20, 20, 21))
+
+
+def iterations(A, rtol=1e-6, net=None):
+    """Of SciPy's cg with the network, for a random solution."""
+    b = A.matvec(np.random.default_rng(1).standard_normal(A.n))
+    count = []
+    M = (net or MultilevelNet()).setup(A).aspreconditioner()
+    x, info = cg(A.aslinearoperator(), b, rtol=rtol, M=M, maxiter=60, callback=count.append)
+    assert info == 0
+    assert np.linalg.norm(b - A.matvec(x)) <= 1.01 * rtol * np.linalg.norm(b)
+    return len(count)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_it_is_linear_symmetric_and_positive(grid):
+    A = GRIDS[grid]()
+    M = MultilevelNet().setup(A)
+    assert M.is_linear_spd
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        u, v = rng.standard_normal((2, A.n))
+        Mu, Mv = M(u), M(v)
+        assert u @ Mu > 0 < v @ Mv
+        assert abs(u @ Mv - v @ Mu) <= 1e-5 * np.sqrt((u @ Mu) * (v @ Mv))
+        np.testing.assert_allclose(M(3 * u - v), 3 * Mu - Mv, rtol=0, atol=1e-5 * abs(Mu).max())
+    np.testing.assert_allclose(M(1e30 * u), 1e30 * Mu, rtol=1e-5, atol=1e25 * abs(Mu).max())
+    np.testing.assert_allclose(M(1e-30 * u), 1e-30 * Mu, rtol=1e-5, atol=1e-35 * abs(Mu).max())
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_a_dozen_iterations_serve_every_grid(grid):
+    assert iterations(GRIDS[grid]()) <= 12
+
+
+def test_iterations_hardly_grow_with_the_grid():
+    counts = [
+        iterations(PoissonGrid(pressure_scene("smoke", n, 5)), rtol=1e-8) for n in (16, 32, 64)
+    ]
+    assert counts[2] <= counts[0] + 2
+
+
+def test_the_units_of_length_scale_the_inverse():
+    cells = pressure_scene("smoke", 16)
+    A, B = PoissonGrid(cells), PoissonGrid(cells, h=0.1)
+    r = np.random.default_rng(0).standard_normal(A.n)
+    M, N = MultilevelNet().setup(A), MultilevelNet().setup(B)
+    np.testing.assert_allclose(N(r), 0.01 * M(r), rtol=1e-6)
+
+
+@pytest.mark.parametrize("w1", np.linspace(-0.5, 3.0, 15))
+@pytest.mark.parametrize("w2", [0.0, 0.7, 2.05, 4.0])
+def test_stability_is_what_a_fine_grid_of_points_says(w1, w2):
+    t = np.linspace(1e-4, 1, 10_001)
+    sampled = abs((1 - w1 * t) * (1 - w2 * t)).max()
+    if abs(sampled - 1) > 1e-3:
+        assert (largest_factor(w1, w2) < 1) == (sampled < 1)
+
+
+def test_unstable_parameters_are_told_and_not_called_definite():
+    params = MultilevelNet().params
+    params[1, :2] = 1.5, 4.0
+    net = MultilevelNet(params)
+    assert not net.is_stable()
+    assert not net.setup(GRIDS["row"]()).is_linear_spd
+    assert load_model("poisson-multilevel").is_stable()
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    net = MultilevelNet([[1.1, 0, 1, 1], [1, 2, 1, 1], [1, 2, 1, 0.5]])
+    net.save(tmp_path / "net.npz")
+    assert (MultilevelNet.load(tmp_path / "net.npz").params == net.params).all()
+    np.savez(tmp_path / "other.npz", weights=np.ones(3))
+    with pytest.raises(ValueError, match="MultilevelNet"):
+        MultilevelNet.load(tmp_path / "other.npz")
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="shape"):
+        MultilevelNet(np.ones((2, 4)))
+    with pytest.raises(ValueError, match="one sweep"):
+        MultilevelNet(np.ones((3, 4)))
+    with pytest.raises(TypeError, match="PoissonGrid"):
+        MultilevelNet().setup(np.eye(3))
+    with pytest.raises(ValueError, match="name"):
+        load_model("no such model")
