@@ -13,7 +13,7 @@ from refopt_backends._array_functions import euclidean_norm
 
 _SWEEPS = 5  # of row actions between two looks at the residual
 _MOST = 10_000  # sweeps
-_PATIENCE = 250  # times N sketched equations without progress end the run
+_PATIENCE = 2500  # times N sketched equations without progress end the run
 _PROGRESS = 0.9
 
 

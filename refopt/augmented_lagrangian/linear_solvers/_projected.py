@@ -30,11 +30,11 @@ def projected(
     dx = Q @ xp.linalg.solve(R.T, c) if m else 0.0 * a
     r = a - system.product(dx) if m and float(c @ c) else a  # a - B dx throughout
     target = tol * math.sqrt(float(rhs @ rhs))
-    p, before, definite = None, 1.0, True
-    for k in range(2 * (n - m) + 11):
+    p, before, definite, spent = None, 1.0, True, 0
+    while True:
         g = tangential(r)
         residual = math.sqrt(float(g @ g))
-        if not residual > target:
+        if not residual > target or spent > 2 * (n - m) + 10:
             break
         z = g if precondition is None else tangential(precondition(g))
         now = float(g @ z)
@@ -46,8 +46,8 @@ def projected(
             break
         dx = dx + (now / curvature) * p
         r = r - (now / curvature) * Bp
-        before = now
+        before, spent = now, spent + 1
     d = xp.concatenate((dx, xp.linalg.solve(R, Q.T @ r) if m else c))
     relres = residual / (math.sqrt(float(rhs @ rhs)) or 1.0)
     inertia = (n, m) if definite else (n - 1, m + 1)
-    return d, SolveInfo(relres, k, inertia=inertia, curved=a - r)
+    return d, SolveInfo(relres, spent, inertia=inertia, curved=a - r)
