@@ -301,6 +301,7 @@ TABLE = {
             **{"rng": 0, "lin_solver": "direct"} | o,
         ),
         {"x0": np.arange(3.0, 8.0)}, lambda res: [res.x], solver=True, positional=("fun", "args"),
+    ),
     "MultilevelNet": Entry(
         lambda: refopt.MultilevelNet(), values=lambda net: [net.params]
     ),
