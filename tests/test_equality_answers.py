@@ -1,14 +1,145 @@
 """minimize_equality: the textbook problems and closed forms."""
 
+import numpy as np
 import pytest
+from scipy.optimize import LinearConstraint, NonlinearConstraint
 
-from refopt.augmented_lagrangian import minimize_equality
+import refopt
 from refopt.problems import TEXTBOOK_EQUALITY, textbook_equality
 
 
 @pytest.mark.parametrize("name", TEXTBOOK_EQUALITY)
 def test_textbook_problems_are_solved(name):
     problem = textbook_equality(name)
-    res = minimize_equality(tol=1e-9, **problem.arguments())
+    res = refopt.minimize_equality(tol=1e-9, **problem.arguments())
     assert res.success and res.status == 0
     assert problem.error(res.x) <= 1e-8
+
+
+def sphere():
+    return {"type": "eq", "fun": lambda x: x @ x - 1, "jac": lambda x: 2 * x}
+
+
+def test_projection_on_an_affine_set():
+    rng = np.random.default_rng(0)
+    A, a, b = rng.standard_normal((3, 6)), rng.standard_normal(6), rng.standard_normal(3)
+    res = refopt.minimize_equality(
+        lambda x: 0.5 * (x - a) @ (x - a),
+        np.zeros(6),
+        jac=lambda x: x - a,
+        hess=lambda x: np.eye(6),
+        constraints=LinearConstraint(A, b, b),
+    )
+    assert res.success and res.nit == 1
+    np.testing.assert_allclose(res.x, a - A.T @ np.linalg.solve(A @ A.T, A @ a - b), atol=1e-12)
+
+
+def test_smallest_eigenvalue_and_its_multiplier():
+    A = np.random.default_rng(1).standard_normal((8, 8))
+    A = A + A.T
+    res = refopt.minimize_equality(
+        lambda x: x @ A @ x,
+        np.ones(8),
+        jac=lambda x: 2 * A @ x,
+        constraints=NonlinearConstraint(
+            lambda x: [x @ x],
+            1,
+            1,
+            jac=lambda x: 2 * x[None],
+            hess=lambda x, v: 2 * v[0] * np.eye(8),
+        ),
+        hess=lambda x: 2 * A,
+        tol=1e-10,
+    )
+    eigenvalues = np.linalg.eigvalsh(A)
+    assert res.success
+    assert abs(eigenvalues + res.multipliers[0]).min() < 1e-9  # f = lam, l = -lam
+    if res.reduced_hessian_min > 0:
+        assert abs(res.fun - eigenvalues[0]) < 1e-9
+
+
+@pytest.mark.parametrize("name", ["HS28", "HS48", "HS51", "HS52", "GENHS28"])
+def test_convex_quadratics_take_one_iteration_from_anywhere(name):
+    problem = textbook_equality(name)
+    start = 10 * np.random.default_rng(2).standard_normal(problem.n)
+    res = refopt.minimize_equality(**problem.arguments() | {"x0": start}, tol=1e-10)
+    assert res.success and res.nit == 1 and res.njev == 2
+
+
+# Status, where there is no solution.
+
+
+def test_inconsistent_equations_are_infeasible():
+    rows = [{"type": "eq", "fun": lambda x, r=r: x[0] + x[1] - r} for r in (1.0, 2.0)]
+    res = refopt.minimize_equality(lambda x: x @ x, [0.0, 0.0, 0.0], constraints=rows)
+    assert res.status == 5 and not res.success
+    square = {"type": "eq", "fun": lambda x: x**2 + 1, "jac": lambda x: np.diag(2 * x)}
+    res = refopt.minimize_equality(lambda x: x[0], [2.0], constraints=square)
+    assert res.status == 5 and not res.success
+
+
+def test_an_unbounded_objective_is_no_success():
+    fixed = LinearConstraint([[0.0, 1.0]], 0, 0)
+    res = refopt.minimize_equality(lambda x: x[0], [0.0, 0.0], constraints=fixed)
+    assert res.status in (1, 5) and not res.success
+
+
+def test_duplicate_rows_change_neither_x_nor_success():
+    problem = textbook_equality("HS7")
+    double = NonlinearConstraint(
+        lambda x: problem.cons(x)[[0, 0]],
+        0,
+        0,
+        jac=lambda x: problem.jac(x)[[0, 0]],
+        hess=lambda x, v: problem.hess_cons(x, v[:1] + v[1:]),
+    )
+    res = refopt.minimize_equality(**problem.arguments() | {"constraints": double})
+    assert res.success
+    np.testing.assert_allclose(res.x, problem.x_opt, atol=1e-6)
+    np.testing.assert_allclose(res.multipliers.sum(), problem.multipliers[0], atol=1e-6)
+
+
+def test_nan_away_from_the_start_shortens_the_step():
+    def fun(x):
+        return float(np.log(x[0])) ** 2 + x[1] ** 2 if x[0] > 0 else float("nan")
+
+    line = LinearConstraint([[1.0, 1.0]], 1.0, 1.0)
+    res = refopt.minimize_equality(fun, [1e-3, 5.0], constraints=line)
+    assert res.success, res.message
+    np.testing.assert_allclose(res.x, [1.0, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("broken", ["fun", "constraints", "jac"])
+def test_what_is_not_finite_at_the_start_is_named(broken):
+    circle = sphere()
+    given = {"fun": lambda x: x[0], "jac": lambda x: np.array([1.0, 0.0]), "constraints": circle}
+    given[broken] = {
+        "fun": lambda x: np.nan,
+        "jac": lambda x: np.array([np.nan, 0.0]),
+        "constraints": circle | {"fun": lambda x: np.inf},
+    }[broken]
+    res = refopt.minimize_equality(x0=[1.0, 1.0], **given)
+    assert res.status == 4 and res.nit == 0 and broken in res.message
+
+
+# Invariance
+
+
+def test_a_scaled_or_shifted_objective_has_the_same_minimiser():
+    problem = textbook_equality("HS79")
+    for scale, shift in ((10.0, 0.0), (1.0, 5.0)):
+        res = refopt.minimize_equality(
+            lambda x, s=scale, t=shift: s * problem.fun(x) + t,
+            problem.x0,
+            jac=lambda x, s=scale: s * problem.grad(x),
+            hess=lambda x, s=scale: s * problem.hess_fun(x),
+            constraints=problem.constraint(),
+        )
+        assert res.success
+        np.testing.assert_allclose(res.x, problem.x_opt, atol=1e-6)
+
+
+def test_a_solution_is_left_alone():
+    problem = textbook_equality("HS42")
+    res = refopt.minimize_equality(**problem.arguments() | {"x0": problem.x_opt}, tol=1e-7)
+    assert res.success and res.nit == 0

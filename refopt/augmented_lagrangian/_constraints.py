@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import BFGS, HessianUpdateStrategy, LinearConstraint, NonlinearConstraint
 
 from refopt.augmented_lagrangian._derivatives import SCHEMES, Both, difference
-from refopt.augmented_lagrangian._operators import is_sparse, matrix, restrict
+from refopt.augmented_lagrangian._operators import is_sparse, matrix, of_shape, restrict
 
 ELSEWHERE = (
     "minimize_equality takes equalities only; scipy.optimize.minimize with method='trust-constr' "
@@ -96,7 +96,7 @@ class Nonlinear:
 
     def value(self, x):
         """c(x)."""
-        raw = self._raw(x)
+        raw = of_shape(self._raw(x), (self.whole,), f"{self.name} fun")
         return raw if self.rows is None and self._target is None else self._restricted(raw)
 
     def jacobian(self, x, c):
@@ -104,6 +104,7 @@ class Nonlinear:
         if callable(self._jac):
             self.njev += 1
             J = matrix(self._jac(x, *self.args), self.xp)
+            of_shape(J, (self.whole, x.shape[0]), f"{self.name} jac")
             return J if self.rows is None else restrict(J, self.rows)
         return difference(self.value, x, c, self.xp, scheme=self._scheme, rel_step=self._rel_step)
 
@@ -136,7 +137,8 @@ class Nonlinear:
             spread[self.rows] = v
             v = spread
         if callable(self._hess):
-            return matrix(self._hess(x, v, *self.args), self.xp)
+            H = matrix(self._hess(x, v, *self.args), self.xp)
+            return of_shape(H, 2 * x.shape, f"{self.name} hess")
 
         def gradient(z):
             self.njev += 1

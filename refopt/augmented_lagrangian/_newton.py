@@ -182,7 +182,7 @@ class Newton:
         return other if other.gg <= share * point.gg else point
 
     def _iterate(self, point: Point, error=None, *, alpha=1.0, shift=0.0, relres=0.0):
-        optimality, violation = point.optimality(), point.violation()
+        optimality, violation = point.measure()
         record = {
             "optimality": optimality,
             "constr_violation": violation,

@@ -7,7 +7,7 @@ from scipy.optimize import HessianUpdateStrategy
 from scipy.sparse.linalg import LinearOperator
 
 from refopt.augmented_lagrangian._derivatives import SCHEMES, Both, difference
-from refopt.augmented_lagrangian._operators import matrix
+from refopt.augmented_lagrangian._operators import matrix, of_shape
 
 
 class Objective:
@@ -58,8 +58,9 @@ class Objective:
             self.njev += 1
             g = self._jac(x, *self._args)
             if type(g) is np.ndarray and g.ndim == 1 and g.dtype == float:
-                return g
-            return self._xp.asarray(g, dtype=self._xp.float64).reshape(-1)
+                return of_shape(g, x.shape, "jac")
+            g = self._xp.asarray(g, dtype=self._xp.float64)
+            return of_shape(g.reshape(-1), x.shape, "jac")
         xp = self._xp
         return difference(
             self._values, x, xp.asarray([f]), xp, scheme=self._scheme, rel_step=self._rel_step
@@ -73,7 +74,7 @@ class Objective:
         """The Hessian at x: an array, sparse or an operator."""
         self.nhev += 1
         if callable(self._hess):
-            return matrix(self._hess(x, *self._args), self._xp)
+            return of_shape(matrix(self._hess(x, *self._args), self._xp), 2 * x.shape, "hess")
         if self._hessp is not None:
             n = x.shape[0]
             product = lambda v: self._hessp(x, np.ravel(v), *self._args)

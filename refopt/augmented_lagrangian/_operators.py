@@ -17,6 +17,13 @@ def matrix(value: Any, xp: Any) -> Any:
     return value[None, :] if value.ndim == 1 else value
 
 
+def of_shape(A: Any, shape: tuple[int, ...], name: str) -> Any:
+    """`A`, what the user's function `name` has returned, if it has the shape."""
+    if A.shape != shape:
+        raise ValueError(f"{name} must return shape {shape}, got {tuple(A.shape)}")
+    return A
+
+
 def is_sparse(value: Any) -> bool:
     """Whether it is a sparse matrix of SciPy or CuPy."""
     return hasattr(value, "toarray")

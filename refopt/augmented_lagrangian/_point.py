@@ -21,12 +21,13 @@ class Point:
         Squared Euclidean norms of c and gL.
     """
 
-    __slots__ = ("G", "c", "cc", "f", "g", "gL", "gg", "l", "x")
+    __slots__ = ("G", "_measure", "c", "cc", "f", "g", "gL", "gg", "l", "x")
 
     def __init__(self, x: Any, l: Any, f: float, c: Any, g: Any, G: Any):
         self.x, self.l, self.f, self.c, self.g, self.G = x, l, f, c, g, G
         self.gL = g + G.T @ l if c.shape[0] else g
         self.cc, self.gg = float(c @ c), float(self.gL @ self.gL)
+        self._measure: tuple[float, float] | None = None
 
     def with_multipliers(self, l: Any) -> "Point":
         """The same x with other multipliers."""
@@ -52,17 +53,24 @@ class Point:
         names = [name for name, finite in parts.items() if not finite]
         return " and ".join(names or ["the Jacobian of the constraints"])
 
+    def measure(self) -> tuple[float, float]:
+        """max abs(gL) over max(1, max abs(g)), and max abs(c)."""
+        if self._measure is None:
+            optimality = _largest(self.gL) / max(1.0, _largest(self.g))
+            self._measure = optimality, _largest(self.c)
+        return self._measure
+
     def optimality(self) -> float:
         """max abs(gL) over max(1, max abs(g))."""
-        return _largest(self.gL) / max(1.0, _largest(self.g))
+        return self.measure()[0]
 
     def violation(self) -> float:
         """max abs(c)."""
-        return _largest(self.c)
+        return self.measure()[1]
 
     def error(self) -> float:
         """The stopping measure: the larger one of optimality and violation."""
-        return max(self.optimality(), self.violation())
+        return max(self.measure())
 
 
 def _largest(v):

@@ -15,20 +15,46 @@ def direct(system: KKTSystem, rhs: Any, tol: float, state: dict) -> tuple[Any, S
     A residual above `tol` is refined once.
     """
     K = system.dense
-    factor, pivots, info = lapack.dsytrf(K, lower=1)
-    if info > 0:  # an exactly zero pivot
+    if system.xp is not np:
+        return _by_eigenvalues(K, rhs, system.xp)
+    factor, pivots, failed = lapack.dsytrf(K, lower=1)
+    if failed:  # an exactly zero pivot
         return np.full(K.shape[0], math.nan), SolveInfo(math.inf, inertia=(-1, -1))
 
     def again(rhs):
         return lapack.dsytrs(factor, pivots, rhs, lower=1)[0]
 
     # Pivots of order 2, marked by a minus in pairs, have an eigenvalue of either sign.
-    single = pivots > 0
-    pairs = (K.shape[0] - int(np.count_nonzero(single))) // 2
-    negative = int(np.count_nonzero(factor.diagonal()[single] < 0)) + pairs
+    size, single = K.shape[0], pivots > 0
+    ones = np.count_nonzero(single)
+    negative = int(np.count_nonzero((factor.diagonal() < 0) & single) + (size - ones) // 2)
     d = again(rhs)
-    relres = system.relative_residual(d, rhs)
+    residual = rhs - K @ d
+    relres = _relative(residual, rhs)
     if tol < relres < 1.0:
-        d = d + again(rhs - system.matvec(d))
-        relres = system.relative_residual(d, rhs)
-    return d, SolveInfo(relres, inertia=(K.shape[0] - negative, negative), again=again)
+        d = d + again(residual)
+        relres = _relative(rhs - K @ d, rhs)
+    return d, SolveInfo(relres, inertia=(size - negative, negative), again=again)
+
+
+def _by_eigenvalues(K, rhs, xp):
+    """Where no symmetric factorisation is at hand: the inertia from the eigenvalues."""
+    eigenvalues, Q = xp.linalg.eigh(K)
+    if not bool(xp.all(xp.abs(eigenvalues) > 0.0)):
+        return xp.full(K.shape[0], math.nan), SolveInfo(math.inf, inertia=(-1, -1))
+
+    def again(rhs):
+        d = Q @ ((Q.T @ rhs) / eigenvalues)
+        return d + Q @ ((Q.T @ (rhs - K @ d)) / eigenvalues)
+
+    d = again(rhs)
+    positive = int(xp.sum(eigenvalues > 0.0))
+    relres = _relative(rhs - K @ d, rhs)
+    return d, SolveInfo(relres, inertia=(positive, K.shape[0] - positive), again=again)
+
+
+def _relative(residual, rhs):
+    error, size = float(residual @ residual), float(rhs @ rhs)
+    if not math.isfinite(error):
+        return math.inf
+    return math.sqrt(error / size) if size else math.sqrt(error)
