@@ -29,8 +29,7 @@ class EqualityProblem:
         self.n = self.x0.shape[0]
         self.m = sum(piece.size for piece in constraints)
         self.small = self.n + self.m <= SMALL
-        self.nfev = self.njev = self.nhev = self.ncjev = 0
-        self.ncev = min(1, self.m)
+        self.njev = self.nhev = self.ncjev = 0
         self._at_x0 = at_x
         self._dtype = xp.float64 if dtype is None else dtype
         self.single = self._dtype == xp.float32
@@ -40,6 +39,16 @@ class EqualityProblem:
             asked = [objective.strategy, *(piece.strategy for piece in lacking)]
             chosen = next((strategy for strategy in asked if strategy is not None), None)
             self._quasi = Strategy(self.n, chosen) if chosen else DampedBFGS(self.n, xp)
+
+    @property
+    def nfev(self):
+        """Evaluations of f, those for differences included."""
+        return self._objective.nfev
+
+    @property
+    def ncev(self):
+        """Evaluations of the nonlinear constraint that was evaluated most often."""
+        return max((piece.nfev for piece in self.constraints), default=0)
 
     def full(self, x):
         """A point of all variables, an array of its own."""
@@ -64,14 +73,12 @@ class EqualityProblem:
     def values(self, x):
         """f(x) and c(x), of which NaN is allowed."""
         point = self.full(x)
-        self.nfev += 1
         f = self._objective.value(point)
         if not self.m:
             return f, self.xp.zeros(0)
         if x is self.x0:
             parts = self._at_x0
         else:
-            self.ncev += 1
             parts = [piece.value(point) for piece in self.constraints]
         return f, parts[0] if len(parts) == 1 else self.xp.concatenate(parts)
 
