@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import refopt
-from refopt._demos import halpern, sparse_regression, transport
+from refopt._demos import halpern, pressure, sparse_regression, transport
 from refopt._demos.row import TOL, Row, arrays, pictures
 
 DEMOS: tuple[Callable[..., Row], ...] = (
@@ -24,6 +24,7 @@ DEMOS: tuple[Callable[..., Row], ...] = (
     sparse_regression.digit_from_digits,
     sparse_regression.malignant,
     halpern.game,
+    pressure.smoke,
 )
 
 
@@ -113,7 +114,7 @@ def main(argv=None, demos=DEMOS):
 _DESCRIPTION = "Solve real problems, certify the solutions, compare with another method."
 _MEANING = (
     "error: recomputed from the returned solution: of the marginals, or of the optimality\n"
-    f"conditions relative to the penalty, or of strategies; at most {TOL:g};\n"
+    f"conditions relative to the penalty, or of strategies, or |b - A x|/|b|;\nat most {TOL:g};\n"
     f"gap: from a feasible point to a dual value: of transport at most {transport.GAP:g} of the "
     f"largest\ncost, else {sparse_regression.GAP:g} of the objective at zero or a game's largest "
     "entry;\n"

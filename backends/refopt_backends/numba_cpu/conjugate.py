@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from refopt_backends.numba_cpu._jit import FAST, jit, parallel_jit, run_parallel, unsigned
-from refopt_backends.numba_cpu.poisson import plane
+from refopt_backends.numba_cpu.poisson import LIGHT, plane
 
 PIECE = 4096
 
@@ -16,7 +16,7 @@ PIECE = 4096
 def poisson_conjugate(degree, weights, scale, z, beta, d, g):
     weights = (None,) * 3 if weights is None else weights
     args = (degree, *weights, float(scale), z, float(beta), d, g)
-    return run_parallel(z.size, _poisson_parallel, _poisson_serial, *args)
+    return run_parallel(z.size // LIGHT, _poisson_parallel, _poisson_serial, *args)
 
 
 @jit(fastmath=FAST)
@@ -62,7 +62,9 @@ def in_order(parts):
 def matrix_conjugate(A, z, beta, d, g):
     if issparse(A):
         rows = A.data, unsigned(A.indices), unsigned(A.indptr)
-        return run_parallel(A.nnz, _rows_parallel, _rows_serial, *rows, z, float(beta), d, g)
+        return run_parallel(
+            A.nnz // LIGHT, _rows_parallel, _rows_serial, *rows, z, float(beta), d, g
+        )
     square = _combine(z, float(beta), d)
     g[...] = A @ d
     return float(d @ g), square
@@ -105,7 +107,7 @@ def _rows_parallel(values, columns, starts, z, beta, d, g):
 
 def conjugate_step(alpha, d, g, x, r):
     flat = (v.reshape(-1) for v in (d, g, x, r))
-    return run_parallel(d.size, _step_parallel, _step_serial, float(alpha), *flat)
+    return run_parallel(d.size // LIGHT, _step_parallel, _step_serial, float(alpha), *flat)
 
 
 @jit(fastmath=FAST)
