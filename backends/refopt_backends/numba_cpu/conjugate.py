@@ -63,7 +63,7 @@ def matrix_conjugate(A, z, beta, d, g):
     if issparse(A):
         rows = A.data, unsigned(A.indices), unsigned(A.indptr)
         return run_parallel(
-            A.nnz // LIGHT, _rows_parallel, _rows_serial, *rows, z, float(beta), d, g
+            A.nnz // (8 * LIGHT), _rows_parallel, _rows_serial, *rows, z, float(beta), d, g
         )
     square = _combine(z, float(beta), d)
     g[...] = A @ d
