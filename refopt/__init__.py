@@ -44,6 +44,7 @@ _HOMES = {
             "svm_dual",
         ),
         "refopt.deep_conjugate": (
+            "DCDMNet",
             "MultilevelNet",
             "PoissonGrid",
             "deep_conjugate_direction",
@@ -53,6 +54,7 @@ _HOMES = {
             "poisson_rhs",
             "project",
             "ritz_dataset",
+            "train_direction_network",
         ),
         "refopt.halpern": (
             "halpern_fixed_point",

@@ -308,6 +308,16 @@ TABLE = {
     "load_model": Entry(
         lambda: refopt.load_model("poisson-multilevel"), values=lambda net: [net.params]
     ),
+    "DCDMNet": Entry(
+        lambda **o: refopt.DCDMNet(**{"channels": 2, "rng": 0} | o), values=lambda net: [net.params]
+    ),
+    "train_direction_network": Entry(
+        lambda **o: refopt.train_direction_network(
+            refopt.DCDMNet(channels=2, rng=0), refopt.PoissonGrid(np.ones((4, 4, 4))),
+            **{"n_samples": 8, "rng": 0} | o,
+        ),
+        values=lambda res: [res.x, res.history["fun"]],
+    ),
     "sketch_project": Entry(
         lambda A, b, **o: refopt.sketch_project(A, b, rng=0, maxiter=200, **o),
         {"A": WIDE[:, ::4], "b": WIDE_SIDE}, lambda result: [result[0]],

@@ -9,7 +9,7 @@ import numpy as np
 
 from refopt import _validate
 from refopt._rng import generator
-from refopt_backends import resolve
+from refopt_backends import euclidean_norm, resolve
 
 # Multiplications of one convolution below which the automatic backend is the reference.
 SMALL = 2**16
@@ -346,6 +346,7 @@ class GridDirection:
 
     def __init__(self, net, A):
         self.net, self.A = net, A
+        self._cells = tuple(slice(n) for n in A.cells.shape)
         self._even = tuple(n + n % 2 for n in A.cells.shape)
         self._layers: dict[Any, list] = {}  # per namespace: parameters are moved once
 
@@ -353,19 +354,26 @@ class GridDirection:
         xp, kernels = resolve(r, small=self.net._small(self.A.cells))
         if xp not in self._layers:
             self._layers[xp] = self.net._layers(xp)
-        X = self.to_even_grid(xp, r)
-        return self.from_even_grid(self.net._direction(xp, kernels, self._layers[xp], X))
+        norm = euclidean_norm(r)
+        r = r * (math.sqrt(r.shape[0]) / norm if norm > 0 else 0.0)
+        X = self._even_grid(xp, r)
+        D = self.net._direction(xp, kernels, self._layers[xp], X)
+        return self.A.from_grid(D[self._cells])
 
-    def to_even_grid(self, xp, r):
-        """sqrt(n) r/||r|| on the cells, filled up to even extents."""
-        norm = float(xp.sqrt(xp.sum(r * r)))
-        X = self.A.to_grid(r * (math.sqrt(r.shape[0]) / norm if norm > 0 else 0.0))
-        if X.shape != self._even:
-            whole = xp.zeros(self._even, dtype=X.dtype)
-            whole[tuple(slice(n) for n in X.shape)] = X
-            return whole
-        return X
+    def with_tape(self, net, r):
+        """The direction of `net` for r/||r||, which `net.backward` can follow."""
+        r = r * (math.sqrt(r.shape[0]) / euclidean_norm(r))
+        return self.A.from_grid(net.forward(self._even_grid(self.A.xp, r))[self._cells])
 
-    def from_even_grid(self, X):
-        """The direction (n,): its values in fluid cells."""
-        return self.A.from_grid(X[tuple(slice(n) for n in self.A.cells.shape)])
+    def pulled_back(self, net, gradient):
+        """Derivatives by the parameters, from those by the direction of `with_tape`."""
+        return net.backward(self._even_grid(self.A.xp, gradient))
+
+    def _even_grid(self, xp, x):
+        """x on the cells, filled up to even extents."""
+        X = self.A.to_grid(x)
+        if tuple(X.shape) == self._even:
+            return X
+        whole = xp.zeros(self._even, dtype=X.dtype)
+        whole[self._cells] = X
+        return whole

@@ -1,6 +1,10 @@
 """Models that come trained."""
 
+from importlib.resources import files
+from io import BytesIO
+
 from refopt import _validate
+from refopt.deep_conjugate._dcdm_net import DCDMNet
 from refopt.deep_conjugate._multilevel import MultilevelNet
 
 
@@ -9,12 +13,13 @@ def load_model(name):
 
     Parameters
     ----------
-    name : {"poisson-multilevel"}
-        The network of `MultilevelNet`, for pressure matrices on grids of every size.
+    name : {"poisson-multilevel", "dcdm-cnn-8ch"}
+        The network of `MultilevelNet`, for pressure matrices on grids of every size, and a
+        `DCDMNet` of 8 channels, trained on six scenes of 32 x 32 x 32 cells.
 
     Returns
     -------
-    MultilevelNet
+    MultilevelNet or DCDMNet
 
     Raises
     ------
@@ -27,5 +32,8 @@ def load_model(name):
     >>> load_model("poisson-multilevel").is_stable()
     True
     """
-    _validate.choice(name, "name", ("poisson-multilevel",))
-    return MultilevelNet()
+    _validate.choice(name, "name", ("poisson-multilevel", "dcdm-cnn-8ch"))
+    if name == "poisson-multilevel":
+        return MultilevelNet()
+    file = files("refopt.deep_conjugate") / "models" / "dcdm-cnn-8ch.npz"
+    return DCDMNet.load(BytesIO(file.read_bytes()))

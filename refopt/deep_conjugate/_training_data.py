@@ -1,0 +1,103 @@
+"""Right-hand sides to train on: Ritz vectors, random solutions, residuals of the solver."""
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy.linalg import eigh_tridiagonal
+
+from refopt.deep_conjugate._loss import Descent
+
+N_LANCZOS = 400  # steps, or as many as there are unknowns
+N_ORTH = 4  # directions that unrolled steps are made conjugate to
+RESTART = 0.05  # chance of a replayed run to end before it goes on
+
+
+class RitzData:
+    """Mixtures of Ritz vectors in which the lower half weighs nine times as much."""
+
+    def __init__(self, A, rng):
+        Q, alpha, beta = _lanczos(A, rng.standard_normal(A.n), min(N_LANCZOS, A.n))
+        theta, U = eigh_tridiagonal(alpha, beta)
+        keep = theta > 1e-8
+        self.A, self.theta = A, theta[keep]
+        self.Y = (U[:, keep].T @ Q).astype(np.float32)
+        m = self.theta.size
+        self.weights = np.where(np.arange(m) < m / 2 + m / 20, 9.0, 1.0)
+
+    def rhs(self, rng):
+        return self._mixture(rng.standard_normal(self.theta.size) * self.weights)
+
+    def solution(self, rng):
+        return self._mixture(rng.standard_normal(self.theta.size) * self.weights / self.theta)
+
+    def _mixture(self, c):
+        return (c.astype(np.float32) @ self.Y).astype(np.float64)
+
+
+class RandomData:
+    """A x for a mixture x of white noise, smoothed noise and noise summed along the axes.
+
+    Each has its share of the energy x'Ax, of up to two orders of magnitude more or less.
+    """
+
+    def __init__(self, A, rng):
+        self.A = A
+        self.damping = 0.5 / A.diagonal()
+
+    def rhs(self, rng):
+        return self.A.matvec(self.solution(rng))
+
+    def solution(self, rng):
+        white, smooth = rng.standard_normal(self.A.n), rng.standard_normal(self.A.n)
+        for _ in range(6):
+            smooth = smooth - self.damping * self.A.matvec(smooth)
+        X = rng.standard_normal(self.A.cells.shape)
+        for axis in range(X.ndim):
+            X = np.cumsum(X, axis=axis)
+        parts = white, smooth, self.A.from_grid(X - X.mean())
+        shares = 10.0 ** rng.uniform(-1, 1, len(parts))
+        return sum(
+            s * x / math.sqrt(x @ self.A.matvec(x)) for s, x in zip(shares, parts, strict=True)
+        )
+
+
+class Replay:
+    """Residuals of the solver on its way to solutions of both kinds, with a model in training."""
+
+    def __init__(self, A, rng):
+        self.data, self.random = RitzData(A, rng), RandomData(A, rng)
+        self.run: Any = None
+
+    def descent(self, rng):
+        """The run that is under way, or a new one."""
+        if self.run is None or self.run.ended or rng.random() < RESTART:
+            data = self.data if rng.random() < 0.5 else self.random
+            self.run = Descent(data.A, data.solution(rng), N_ORTH)
+        return self.run
+
+    def rhs(self, rng):
+        """Half of the samples are residuals, half those of `data`."""
+        self.replayed = bool(rng.random() < 0.5)
+        return self.descent(rng).r if self.replayed else self.data.rhs(rng)
+
+    def told(self, f):
+        """The direction found for the last right-hand side: a step of the run, if it was its."""
+        if self.replayed:
+            self.run.step(f)
+
+
+def _lanczos(A, v0, m):
+    """Q (m, n), alpha, beta of m Lanczos steps, reorthogonalised twice."""
+    Q, alpha, beta = np.empty((m, A.n)), np.empty(m), np.empty(m)
+    q = A.matvec(v0)
+    for j in range(m):
+        Q[j] = q / math.sqrt(q @ q)
+        q = A.matvec(Q[j])
+        alpha[j] = q @ Q[j]
+        for _ in range(2):
+            q = q - (Q[: j + 1] @ q) @ Q[: j + 1]
+        beta[j] = math.sqrt(q @ q)
+        if beta[j] < 1e-12 * abs(alpha[0]):
+            return Q[: j + 1], alpha[: j + 1], beta[:j]
+    return Q, alpha, beta[: m - 1]
