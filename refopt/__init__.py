@@ -43,6 +43,13 @@ _HOMES = {
             "softmax",
             "svm_dual",
         ),
+        "refopt.convex_relu": (
+            "all_relu_patterns",
+            "convex_relu_path",
+            "fit_convex_relu",
+            "relu_patterns",
+            "sampled_gates_bound",
+        ),
         "refopt.deep_conjugate": (
             "DCDMNet",
             "MultilevelNet",
@@ -85,6 +92,7 @@ _HOMES = {
 _MODULES = (
     "augmented_lagrangian",
     "block_coordinate",
+    "convex_relu",
     "deep_conjugate",
     "halpern",
     "problems",

@@ -326,6 +326,22 @@ TABLE = {
         lambda A, b, **o: refopt.sketch_lstsq(A, b, rng=0, **o),
         {"A": TALL[:, :80], "b": TALL_SIDE}, lambda result: [result[0]],
     ),
+    "fit_convex_relu": Entry(
+        lambda X, y, **o: refopt.fit_convex_relu(X, y, **{"beta": 9.0, "n_gates": 9, "rng": 0} | o),
+        {"X": WIDE_ROWS[:, :20], "y": LABELS}, lambda res: [res.x, res.fun, res.W1],
+        solver=True,
+    ),
+    "convex_relu_path": Entry(
+        lambda X, y, **o: refopt.convex_relu_path(
+            X, y, [9.0, 20.0], **{"n_gates": 9, "rng": 0} | o
+        ),
+        {"X": WIDE_ROWS[:, :20], "y": LABELS}, lambda path: [res.x for res in path],
+    ),
+    "relu_patterns": Entry(
+        lambda X, **o: refopt.relu_patterns(X, **{"n": 9, "rng": 0} | o), {"X": ROWS}, list
+    ),
+    "all_relu_patterns": Entry(lambda X: refopt.all_relu_patterns(X), {"X": ROWS[:9, :3]}),
+    "sampled_gates_bound": Entry(lambda: refopt.sampled_gates_bound(100, 0.1, 0.05)),
     "available_backends": Entry(lambda: refopt.available_backends()),
     "register_backend": Entry(_register),
     "use_backend": Entry(_use),
@@ -655,6 +671,7 @@ MODULES = [
     "refopt.plot",
     "refopt.proximal",
     "refopt.halpern",
+    "refopt.convex_relu",
     "refopt.deep_conjugate",
     "refopt.augmented_lagrangian",
 ]

@@ -26,6 +26,8 @@ def central_directions(xp: Any, X: Any, masks: Any) -> tuple[Any, Any]:
         Whether S X g > 0: False where the cone has no interior (or nearly none).
     """
     P, (n, d) = masks.shape[0], X.shape
+    if n == 0 or P == 0:
+        return xp.zeros((P, d)), xp.ones(P, dtype=bool)
     scale = xp.sqrt(xp.sum(X * X, axis=1))
     Xn = X / scale[:, None]
     S = 2 * xp.astype(masks, xp.float64) - 1

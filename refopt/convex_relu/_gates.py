@@ -103,7 +103,7 @@ def all_relu_patterns(X, *, backend=None):
 
     All columns :math:`1[X g \ge 0]` but the one without an active sample, over those g in
     the interior of their cells. Data in general position of rank d have
-    :math:`2 \sum_{k<d} \binom{n-1}{k}` of them, the empty one included.
+    :math:`2 \sum_{k<d} \binom{n-1}{k}` cells.
 
     Parameters
     ----------

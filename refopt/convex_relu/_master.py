@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from scipy.optimize import OptimizeResult
+
 from refopt import _driver
 from refopt.convex_relu import _cones
 from refopt.convex_relu._interior_point import interior_point, relative_gap
@@ -47,8 +49,8 @@ class Master:
 
 
 def solve_program(
-    X, y, patterns, *, beta, loss="squared", sides=None, tol=1e-6, maxiter=100, time_limit=None,
-    backend=None, **driver,
+    X, y, patterns, *, beta, loss="squared", sides=None, strict=False, tol=1e-6, maxiter=100,
+    time_limit=None, backend=None, callback=None, disp=False,
 ):  # fmt: skip
     """Solve the convex program over patterns.
 
@@ -57,11 +59,13 @@ def solve_program(
     X : array, shape (n, d)
     y : array, shape (n,)
     patterns : bool array, shape (n, P)
-        Those whose cone has no interior are not used.
+        Those whose cone has no interior are not used, or refused if `strict`.
     beta : float
     loss : {"squared", "logistic", "hinge"}
     sides : bool array, shape (2, P), optional
         Whether pattern i has a column v_i, and whether it has w_i; both by default.
+    strict : bool
+        See `patterns`.
     tol : float
         Of the relative gap.
     maxiter : int
@@ -70,8 +74,8 @@ def solve_program(
         Seconds.
     backend : str, optional
         As everywhere.
-    **driver
-        For `_driver.run`.
+    callback, disp
+        For `_driver.run`; a callback sees x (2, d, P), fun, dual, gap, nit.
 
     Returns
     -------
@@ -83,13 +87,25 @@ def solve_program(
     masks = xp.asarray(patterns.T[:, keep], copy=True)
     f, rows = LOSSES[loss](), xp.take(X, keep, axis=0)
     g, inside = _cones.central_directions(xp, rows, masks)
+    if strict and not bool(xp.all(inside)):
+        column = int(xp.nonzero(~inside)[0][0])
+        raise ValueError(
+            "gates must be patterns that a direction has in the interior of their cones, "
+            f"got none for the pattern {column}"
+        )
     sides = xp.ones((2, masks.shape[0]), dtype=bool) if sides is None else sides
     of, sign = columns(xp, sides & inside & xp.any(masks, axis=1))
     constant = f.value(xp.zeros(drop.shape[0]), y[drop])
     program = Program(xp, kernels, rows, y[keep], float(beta), f, masks, of, sign, constant)
+
+    def view(iterate, nit):
+        x = xp.permute_dims(program.split(iterate.x[0]), (0, 2, 1))
+        dual = iterate.record["dual"]
+        return OptimizeResult(x=x, fun=iterate.fun, dual=dual, gap=iterate.error, nit=nit)
+
     outcome = _driver.run(
         _iterates(program, g), tol=tol, maxiter=maxiter, time_limit=time_limit, measure="gap",
-        **driver,
+        callback=callback, disp=disp, view=view,
     )  # fmt: skip
     return _solution(program, outcome, keep, X.shape[0], y)
 

@@ -29,6 +29,8 @@ def network(xp: Any, V: Any, W: Any) -> tuple[Any, Any]:
 def pruned(program: Any, U: Any) -> Any:
     """U without the columns that only cost: those small ones whose removal lowers the objective."""
     xp = program.xp
+    if not U.size:
+        return U
     norms = row_norms(xp, U)
     largest = float(xp.max(norms))
     value = program.value(U, program.predict(U @ program.X.T))

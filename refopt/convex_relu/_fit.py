@@ -1,0 +1,271 @@
+"""Two-layer ReLU networks fitted through the convex program."""
+
+from typing import Any
+
+from scipy.optimize import OptimizeResult
+
+from refopt import _rng, _status, _validate
+from refopt.convex_relu import _gates
+from refopt.convex_relu._master import Master, solve_program
+from refopt.convex_relu._program import LOSSES
+from refopt.convex_relu._recovery import network
+from refopt_backends import resolve
+
+_SINGLE = 1e-6  # least tolerance of a relative gap of data in single precision
+_KINDS = ("gaussian", "conv", "all")
+
+
+def fit_convex_relu(
+    X,
+    y,
+    *,
+    beta,
+    loss="squared",
+    gates=None,
+    n_gates=100,
+    gate_kind="gaussian",
+    bias=False,
+    tol=1e-4,
+    maxiter=200,
+    time_limit=None,
+    rng=None,
+    callback=None,
+    disp=False,
+    backend=None,
+):
+    r"""Fit a two-layer ReLU network by a convex program, with a certificate.
+
+    The network :math:`z = (X W_1)_+ w_2` with weight decay has the objective
+
+    .. math::
+        P_{net} = f(z) + \tfrac{\beta}{2} \left(\|W_1\|_F^2 + \|w_2\|^2\right),
+
+    f the *sum* of the losses. Over given activation patterns :math:`D_i`, diagonal
+    matrices of zeros and ones, it is the convex program
+
+    .. math::
+        \min_{v_i, w_i} \; f\Big(\sum_i D_i X (v_i - w_i)\Big)
+        + \beta \sum_i (\|v_i\| + \|w_i\|), \qquad
+        (2 D_i - I) X v_i \ge 0, \; (2 D_i - I) X w_i \ge 0,
+
+    which an interior point method solves. It stops when
+
+    .. math:: \mathrm{gap} = (p - q) / p \le \mathrm{tol}
+
+    where p is the value of the program at `x`, and q the value of its dual problem at `r`
+    and `multipliers`: a bound for the program with these patterns. It is a bound for all
+    networks only if the patterns are all there are, ``gate_kind="all"``; with few random
+    patterns the network may be far from the best one.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, d)
+        Samples by rows.
+    y : array_like, shape (n,)
+        Targets; labels -1 and +1 for the logistic loss and the hinge loss.
+    beta : float
+        Weight decay, positive. Of the same scale as sums over samples.
+    loss : {"squared", "logistic", "hinge"}, optional
+        :math:`\tfrac12 (z - y)^2`, :math:`\log(1 + e^{-y z})` or :math:`(1 - y z)_+`.
+    gates : array_like, shape (d, P) or bool array, shape (n, P), optional
+        Directions whose patterns are taken, or the patterns.
+    n_gates : int, optional
+        Number of directions to draw if there are no `gates`.
+    gate_kind : {"gaussian", "conv", "all"}, optional
+        How they are drawn, see `relu_patterns`; ``"all"`` takes all patterns.
+    bias : bool, optional
+        Append a feature of ones, whose weights are regularised as the others are; d then
+        counts it.
+    tol : float, optional
+        As in the criterion above.
+    maxiter : int, optional
+        Largest number of interior point steps.
+    time_limit : float, optional
+        Seconds.
+    rng : None, int or Generator, optional
+        Source of the directions.
+    callback : callable, optional
+        ``callback(intermediate_result)``, with x, fun, dual, gap, nit. StopIteration ends
+        the run.
+    disp : bool or int, optional
+        Print every iteration, or every `disp`-th.
+    backend : str, optional
+        See `refopt_backends.resolve`.
+
+    Returns
+    -------
+    OptimizeResult
+        ``x`` (2, d, P), the v_i and w_i; ``W1`` (d, m) and ``w2`` (m,), the network, one
+        neuron per column that is not zero; ``patterns`` (n, P) and ``gates`` (d, P) (None
+        if patterns were given); ``fun``, the network's objective; ``fun_convex``, p;
+        ``dual``, q; ``gap`` and ``gap_kind``: ``"sampled"``, or ``"global-exact"`` with all
+        patterns; ``lower_bound`` of every network's objective (None unless all patterns
+        were taken); ``violation``, the largest of the cones' inequalities at x; ``r``
+        (n,), ``multipliers`` (2, n, P), the certificate; ``success``, ``status``,
+        ``message``, ``nit``, ``nfev`` (factorisations), ``history`` (time, fun, gap, dual,
+        mu), ``backend``. ``status``: 0 gap reached, 1 maxiter, 2 stopped by the callback,
+        3 stalled at rounding level, 4 non-finite numbers, 6 time limit.
+
+    Raises
+    ------
+    ValueError
+        `X` is empty, not 2-dimensional or not finite; `y` of another length, labels other
+        than -1 and +1; `beta` not positive; `gates` of a wrong shape, patterns that no
+        direction has in the interior of its cone; an unknown name.
+    TypeError
+        Complex or non-numeric input, arrays of different libraries.
+
+    Notes
+    -----
+    A step takes about 4 P d n_+^2 + n^3/3 operations, n_+ the number of samples that a
+    pattern activates, and a dozen products with X; 15 to 30 steps are usual whatever the
+    tolerance. Memory: n^2 + 12 n P numbers. float32 input is solved in double precision
+    and returned in single, with a tolerance of 1e-6 at least.
+
+    References
+    ----------
+    .. [1] M. Pilanci, T. Ergen, Neural networks are convex regularizers: exact
+       polynomial-time convex optimization formulations for two-layer networks, ICML 2020.
+    .. [2] Y. Bai, T. Gautam, S. Sojoudi, Efficient global optimization of two-layer ReLU
+       networks: quadratic-time algorithms and adversarial training, SIAM Journal on
+       Mathematics of Data Science, 2023.
+    .. [3] S. Mehrotra, On the implementation of a primal-dual interior point method, SIAM
+       Journal on Optimization 2, 1992.
+
+    Examples
+    --------
+    Exclusive or, to its global optimum:
+
+    >>> import refopt
+    >>> X = [[1, 1], [1, -1], [-1, 1], [-1, -1]]
+    >>> res = refopt.fit_convex_relu(
+    ...     X, [1, -1, -1, 1], beta=0.3, loss="hinge", gate_kind="all", bias=True, tol=1e-8
+    ... )
+    >>> round(res.fun, 5), res.gap_kind
+    (0.84853, 'global-exact')
+    """
+    given = None if gates is None else _validate.as_array(gates, "gates")
+    X, y = _validate.as_array(X, "X"), _validate.as_array(y, "y")
+    names = "X", "y", "gates"
+    small = X.size < _gates.SMALL
+    xp, kernels = resolve(X, y, given, backend=backend, small=small, names=names)
+    single = _validate.dtype_name(X) == "float32"
+    loss = _validate.choice(loss, "loss", tuple(LOSSES))
+    kind = _validate.choice(gate_kind, "gate_kind", _KINDS)
+    X, y = _take_in(xp, X, y, loss, bool(bias))
+    beta = _validate.positive(beta, "beta", "; without weight decay there is no certificate")
+    n_gates = _validate.count(n_gates, "n_gates", 1)
+    tol = max(_validate.nonnegative(tol, "tol"), _SINGLE if single else 0.0)
+    generator = _rng.generator(rng)
+    everything = given is None and kind == "all"
+    if given is not None:
+        D, G = _given_gates(xp, X, given)
+    elif everything:
+        D, G = _gates.all_relu_patterns(X), None
+    else:
+        D, G = _gates.sample(xp, X, n_gates, kind, generator)
+    master = solve_program(
+        X,
+        y,
+        D,
+        beta=beta,
+        loss=loss,
+        strict=given is not None,
+        tol=tol,
+        maxiter=_validate.count(maxiter, "maxiter"),
+        time_limit=None if time_limit is None else _validate.positive(time_limit, "time_limit"),
+        backend=kernels.name,
+        callback=callback,
+        disp=_validate.display(disp),
+    )
+    problem = X, y, beta, LOSSES[loss]()
+    return _result(xp, kernels, problem, master, D, G, tol, single, everything)
+
+
+def _take_in(xp: Any, X: Any, y: Any, loss: str, bias: bool) -> tuple[Any, Any]:
+    """X, with a column of ones if asked, and y, in double precision."""
+    X = _validate.all_finite(xp, _validate.real_array(xp, X, "X", 2), "X")
+    y = _validate.all_finite(xp, _validate.real_array(xp, y, "y", 1), "y")
+    if X.size == 0:
+        raise ValueError(f"X must have a row and a column, got shape {tuple(X.shape)}")
+    n = X.shape[0]
+    if y.shape[0] != n:
+        raise ValueError(f"y must have one entry per row of X, {n}, got {y.shape[0]}")
+    if loss != "squared" and not bool(xp.all(xp.abs(y) == 1)):
+        wrong = _validate.first_place(xp, y, xp.abs(y) != 1)
+        raise ValueError(f"y must hold labels -1 and +1 for the {loss} loss, got {wrong}")
+    X, y = xp.astype(X, xp.float64, copy=False), xp.astype(y, xp.float64, copy=False)
+    return (xp.concat([X, xp.ones((n, 1))], axis=1) if bias else X), y
+
+
+def _given_gates(xp: Any, X: Any, gates: Any) -> tuple[Any, Any]:
+    """Patterns and their directions, each pattern once."""
+    n, d = X.shape
+    if _validate.dtype_name(gates).startswith("bool"):
+        if gates.ndim != 2 or gates.shape[0] != n:
+            raise ValueError(
+                f"gates must be patterns of shape ({n}, P) if boolean, got {tuple(gates.shape)}"
+            )
+        D, G = gates, None
+    else:
+        G = _validate.all_finite(xp, _validate.real_array(xp, gates, "gates", 2), "gates")
+        if G.shape[0] != d:
+            raise ValueError(f"gates must have shape ({d}, P), got {tuple(G.shape)}")
+        G = xp.astype(G, xp.float64, copy=False)
+        D = X @ G >= 0
+    kept = xp.asarray(_gates.distinct(xp, D))
+    return xp.take(D, kept, axis=1), None if G is None else xp.take(G, kept, axis=1)
+
+
+def _result(
+    xp: Any, kernels: Any, problem: tuple, master: Master, D: Any, G: Any, tol: float,
+    single: bool, everything: bool,
+) -> OptimizeResult:  # fmt: skip
+    """The result, everything recomputed from the arrays that are returned."""
+    X, y, beta, loss = problem
+    W1, w2 = network(xp, master.V.T, master.W.T)
+    x = xp.stack([master.V, master.W])
+    if single:
+        x, W1, w2 = (xp.astype(a, xp.float32) for a in (x, W1, w2))
+    hidden = X @ xp.astype(W1, xp.float64)
+    active = xp.maximum(hidden, xp.zeros_like(hidden))
+    decay = float(xp.sum(W1 * W1)) + float(xp.sum(w2 * w2))
+    fun = loss.value(active @ xp.astype(w2, xp.float64), y) + 0.5 * beta * decay
+    violation = 0.0
+    if D.shape[1]:
+        S = 2 * xp.astype(D, xp.float64) - 1
+        violation = max(0.0, *(-float(xp.min(S * (X @ U))) for U in (master.V, master.W)))
+    outcome, gap, status = master.outcome, master.gap, master.outcome.status
+    if gap <= tol and status in (_status.MAXITER, _status.STALLED, _status.TIME_LIMIT):
+        status = _status.CONVERGED
+    elif status == _status.CONVERGED and gap > tol:
+        status = _status.STALLED
+    detail = outcome.detail
+    if D.shape[1] == 0:
+        detail = "No pattern has an active sample: the network is zero."
+    kind = "global-exact" if everything else "sampled"
+    return OptimizeResult(
+        x=x,
+        W1=W1,
+        w2=w2,
+        fun=fun,
+        fun_convex=master.value,
+        dual=master.dual,
+        gap=gap,
+        gap_kind=kind,
+        lower_bound=master.dual if everything else None,
+        violation=violation,
+        patterns=D,
+        gates=G,
+        r=master.r,
+        multipliers=master.multipliers,
+        success=status == _status.CONVERGED,
+        status=status,
+        message=_status.message(
+            status, measure=f"relative gap ({kind})", error=gap, tol=tol, detail=detail
+        ),
+        nit=outcome.nit,
+        nfev=outcome.nit,
+        history=outcome.history,
+        backend=kernels.name,
+    )
