@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.sparse.linalg import cg
 
-from refopt import MultilevelNet, PoissonGrid, load_model
+from refopt import MultilevelNet, PoissonGrid, deep_conjugate_direction, load_model, poisson_rhs
 from refopt.deep_conjugate._multilevel import largest_factor
-from refopt.problems import pressure_scene
+from refopt.problems import pressure_scene, swirl_velocity
 
 GRIDS = {
     "box": lambda: PoissonGrid(pressure_scene("box", 24), outside="air"),
@@ -106,3 +106,78 @@ def test_wrong_arguments_are_named():
         MultilevelNet().setup(np.eye(3))
     with pytest.raises(ValueError, match="name"):
         load_model("no such model")
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_it_solves_to_the_true_residual_asked_for(grid, backend):
+    A = GRIDS[grid]()
+    b = A.matvec(np.random.default_rng(2).standard_normal(A.n))
+    for rtol, most in ((1e-6, 13), (1e-12, 40)):
+        x, res = deep_conjugate_direction(
+            A, b, MultilevelNet(), rtol=rtol, full_output=True, backend=backend
+        )
+        assert res.success
+        assert res.nit <= most
+        assert res.n_fallback == 0
+        assert np.linalg.norm(b - A.matvec(x)) <= 1.01 * rtol * np.linalg.norm(b)
+        assert (res.history["energy_drop"] >= 0).all()
+
+
+def test_a_start_a_callback_and_a_limit_are_heeded():
+    A = GRIDS["smoke"]()
+    solution = np.random.default_rng(3).standard_normal(A.n)
+    b = A.matvec(solution)
+    norms = []
+
+    def watch(x):
+        norms.append(np.linalg.norm(b - A.matvec(x)))
+
+    x, info = deep_conjugate_direction(A, b, MultilevelNet(), rtol=1e-6, callback=watch)
+    assert info == 0
+    assert len(norms) <= 12
+    np.testing.assert_allclose(norms[-1], np.linalg.norm(b - A.matvec(x)))
+    _, res = deep_conjugate_direction(A, b, MultilevelNet(), maxiter=3, full_output=True)
+    np.testing.assert_allclose(res.residual, norms[2])
+    _, res = deep_conjugate_direction(A, b, MultilevelNet(), x0=solution, full_output=True)
+    assert res.nit == 0
+    _, res = deep_conjugate_direction(
+        A, b, MultilevelNet(), x0=solution + 1e-3, rtol=1e-6, full_output=True
+    )
+    assert res.success
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_the_size_of_b_does_not_matter(size):
+    A = GRIDS["smoke"]()
+    b = A.matvec(np.random.default_rng(3).standard_normal(A.n))
+    counts = [
+        deep_conjugate_direction(A, s * b, MultilevelNet(), full_output=True)[1].nit
+        for s in (1, size)
+    ]
+    assert counts[0] == counts[1]
+
+
+def test_fluid_without_air_is_solved_for_what_is_consistent():
+    cells = np.zeros((20, 20, 20), int)
+    cells[1:-1, 1:-1, 1:-1] = 1
+    A = PoissonGrid(cells)
+    b = np.random.default_rng(0).standard_normal(A.n)
+    x, res = deep_conjugate_direction(A, b, MultilevelNet(), rtol=1e-8, full_output=True)
+    assert res.success
+    assert res.nit <= 12
+    assert abs(x.mean()) <= 1e-10 * abs(x).max()
+
+
+KNOWN = {"box": 5, "smoke": 6, "dam": 6, "porous": 9}
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+def test_known_numbers_of_iterations(kind):
+    """Of the scenes that the benchmarks use: fewer is welcome, more is a loss."""
+    cells = pressure_scene(kind, 32, 5)
+    outside = "air" if kind == "box" else "solid"
+    b = poisson_rhs(cells, swirl_velocity(cells.shape, 6), outside=outside)
+    A = PoissonGrid(cells, outside=outside)
+    _, res = deep_conjugate_direction(A, b, MultilevelNet(), rtol=1e-6, full_output=True)
+    assert res.nit <= KNOWN[kind] + 1

@@ -552,6 +552,25 @@ _VCYCLE = (
         "hierarchy, r (field) -> field of float32",
         "One V-cycle from zero, r -> M r with M symmetric positive definite.",
     ),
+    Kernel(
+        "vcycle_cg_start",
+        "vcycle",
+        "hierarchy, r (field), scale -> state",
+        "Conjugate gradients with M for scale (D - W) x = r, all weights 1, at x = 0.",
+    ),
+    Kernel(
+        "vcycle_cg_step",
+        "vcycle",
+        "state -> r'r, drop",
+        "One iteration: the state goes on; drop is by how much the error's squared A-norm falls.",
+    ),
+    Kernel(
+        "vcycle_cg_add",
+        "vcycle",
+        "state, x (field)",
+        "x plus what the iteration has found since the last call.",
+        written=(1,),
+    ),
 )
 
 # Compressed rows are the arrays values, columns, starts; weights are omega / |A_i|^2.

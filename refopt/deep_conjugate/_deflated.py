@@ -127,7 +127,8 @@ def _deflated(system, n_ritz, n_lanczos):
 
     correction = deflate(system.r, W)
     # Not a step of its own: the first one takes it along.
-    system.x += correction
+    x = system.x
+    x += correction
     system.r -= operator.product(correction)
     system.nullspace.remove(system.r)
     system.rr = dot(system.r, system.r)

@@ -1,6 +1,7 @@
 """A linear system on its way: the iterate, its residual, and what ends an iteration."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from refopt import _status
@@ -38,6 +39,8 @@ class LinearSystem:
     nullspace : NullSpace
     x, r : array
         The iterate and its residual, float64, written in place by `step`.
+    pending : callable, optional
+        Adds to x, in place, what an algorithm that holds x in another form has not added yet.
     rr : float
         r'r.
     tau : float
@@ -60,12 +63,13 @@ class LinearSystem:
                 b *= 0.0
                 norm = 0.0
             self.b_norm = norm
+        self.pending: Callable[[Any], None] | None = None
         self.nit = self.nfev = self.n_model = self.n_fallback = self.n_restart = 0
         self.tau = 0.0
         if x is None or self.b_norm == 0.0:
-            self.x, self.r = operator.zeros(), operator.xp.asarray(b, copy=True)
+            self._x, self.r = operator.zeros(), operator.xp.asarray(b, copy=True)
         else:
-            self.x = x
+            self._x = x
             self.r = self.true_residual()
         self.rr = dot(self.r, self.r)
         self.energy = -0.5 * (dot(self.x, b) + dot(self.x, self.r))
@@ -73,6 +77,14 @@ class LinearSystem:
         self.is_true = True  # r is b - A x by a product
         self._largest = 0.0
         self._replaced: tuple[int, float] | None = None
+
+    @property
+    def x(self) -> Any:
+        """The iterate, once what is pending is added to it."""
+        add, self.pending = self.pending, None
+        if add is not None:
+            add(self._x)
+        return self._x
 
     def true_residual(self) -> Any:
         """b - A x, in the range of A."""

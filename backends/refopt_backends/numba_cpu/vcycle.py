@@ -244,6 +244,7 @@ def _without_red(degree, b, rhs):
     """The right-hand side on black cells once the red ones are eliminated."""
     _, n0, n1, m = b.shape
     red = np.zeros((n0, n1, m), b.dtype)
+    total = 0.0
     for i in range(ONE, np.uint64(n0 - 1)):
         for j in range(ONE, np.uint64(n1 - 1)):
             for k in range(np.uint64(m)):
@@ -255,7 +256,10 @@ def _without_red(degree, b, rhs):
             s = first_of(i, j, ZERO)
             for k in range(np.uint64(m - 1)):
                 t = b[0, i, j, s + k] + _around(low, mid, high, j, s + k, k)
-                rhs[i, j, s + k] = t if degree[0, i, j, s + k] > 0 else REAL(0)
+                t = t if degree[0, i, j, s + k] > 0 else REAL(0)
+                rhs[i, j, s + k] = t
+                total += np.float64(t) * np.float64(t)
+    return total
 
 
 @jit(fastmath=FAST)
@@ -382,3 +386,93 @@ def _unit_cycle(hierarchy, b):
     _in_spans(b.size, _post_parallel, _post_serial, args, 1, n0 - 1)
     _with_red(degree, b, x)
     return x
+
+
+class Search:
+    """Conjugate gradients on black cells, for the right-hand side divided by `norm`.
+
+    x and the sums of its parts are float64; r, p and q are float32, which rounds q and r
+    relative to themselves only, as q is formed in float64 from the stored p.
+    """
+
+    def __init__(self, hierarchy, r, scale):
+        self.hierarchy, self.scale = hierarchy, float(scale)
+        degree = hierarchy.degree
+        self.b = by_colour(even(r))
+        self.x = np.zeros(degree.shape)
+        rhs = self.x[1]  # a place for it until x is first asked for
+        self.norm = _without_red(degree, self.b, rhs) ** 0.5
+        fields = np.zeros((5, *rhs.shape), REAL)
+        self.r, self.other, self.q, self.p, self.before = fields
+        self.dots = np.zeros(degree.shape[1])
+        self.rho = None
+        if self.norm > 0.0:
+            np.divide(rhs, self.norm, out=self.q, casting="same_kind")
+            rhs[...] = 0.0
+            self.restrict(self.q, 0.0)
+
+    def restrict(self, old, alpha):
+        """r = old - alpha q, and the coarse right-hand side; r'r."""
+        n0, h = self.r.shape[0], self.hierarchy
+        coarse, alpha = h.coarse.every[0].rhs, REAL(alpha)
+        args = (h.degree, old, self.q, alpha, h.first, self.other, coarse, self.dots)
+        _in_spans(self.b.size, _pre_parallel, _pre_serial, args, 1, n0 // 2)
+        self.r, self.other = self.other, self.r
+        return float(self.dots.sum())
+
+
+def vcycle_cg_start(hierarchy, r, scale):
+    return Search(hierarchy, r, scale)
+
+
+def vcycle_cg_step(state):
+    if state.norm == 0.0:
+        return 0.0, 0.0
+    h, work, n0 = state.hierarchy, state.b.size, state.r.shape[0]
+    z = state.other
+    args = (h.degree, state.r, coarse_cycle(h.coarse), h.first, h.factor, z, state.dots)
+    _in_spans(work, _post_parallel, _post_serial, args, 1, n0 - 1)
+    rho = float(state.dots.sum())
+    beta = REAL(0.0 if state.rho is None else rho / state.rho)
+    state.p, state.before = state.before, state.p
+    args = (h.degree, z, beta, state.before, state.p, state.q, state.dots)
+    _in_spans(work, _direction_parallel, _direction_serial, args, 1, n0 - 1)
+    curvature = float(state.dots.sum())
+    if not curvature > 0.0:
+        return np.nan, np.nan
+    alpha, state.rho = REAL(rho / curvature), rho
+    run_parallel(work, _add_parallel, _add_serial, float(alpha), state.p, state.x[0])
+    rr = state.restrict(state.r, alpha)
+    square = state.norm**2
+    return rr * square, rho * float(alpha) * square / state.scale
+
+
+def vcycle_cg_add(state, x):
+    state.x *= state.norm
+    _with_red(state.hierarchy.degree, state.b, state.x)
+    _add_cells(x, state.x, 1.0 / state.scale)
+    state.x[...] = 0.0
+    state.b[...] = 0.0
+
+
+@jit(fastmath=FAST)
+def _add_serial(alpha, p, x):
+    for i in range(x.shape[0]):
+        x[i] += alpha * p[i]
+
+
+@parallel_jit(fastmath=FAST)
+def _add_parallel(alpha, p, x):
+    for i in numba.prange(x.shape[0]):
+        x[i] += alpha * p[i]
+
+
+@jit(fastmath=FAST)
+def _add_cells(x, colours, factor):
+    n0, n1, n2 = x.shape
+    line = np.empty(2 * colours.shape[3])
+    for i in range(np.uint64(n0)):
+        for j in range(np.uint64(n1)):
+            interlace(colours, i, j, line)
+            for k in range(np.uint64(n2)):
+                x[i, j, k] += factor * line[k]

@@ -73,6 +73,54 @@ def vcycle(hierarchy, r):
     return xp.asarray(z[:n0, :n1, :n2], copy=True)
 
 
+class Search:
+    """Conjugate gradients under way: x, r, the direction p in float64, M in float32."""
+
+    def __init__(self, hierarchy, r, scale):
+        xp = namespace_of(r)
+        self.hierarchy, self.scale = hierarchy, float(scale)
+        level = hierarchy.levels[0]
+        self.weights = tuple(xp.astype(w, xp.float64) for w in level.weights)
+        self.degree = xp.astype(level.degree, xp.float64)
+        r = even(xp.astype(r, xp.float64))
+        # Red cells are solved exactly, and remain so: r is zero there from now on.
+        red = ~level.black & (self.degree > 0)
+        self.x = xp.where(red, r / xp.where(red, self.degree, 1.0), 0.0)
+        r = r - self.degree * self.x + _neighbours(self.weights, self.x)
+        self.r = xp.where(level.black & (self.degree > 0), r, 0.0)
+        self.p, self.rho = xp.zeros(r.shape, dtype=xp.float64), None
+
+
+def vcycle_cg_start(hierarchy, r, scale):
+    return Search(hierarchy, r, scale)
+
+
+def vcycle_cg_step(state):
+    xp = namespace_of(state.r)
+    norm = float(xp.sum(state.r * state.r)) ** 0.5
+    if norm == 0.0:
+        return 0.0, 0.0
+    z = _cycle(state.hierarchy.levels, xp.astype(state.r / norm, xp.float32))
+    z = norm * xp.astype(z, xp.float64)
+    rho = float(xp.sum(z * state.r))
+    state.p = z + (0.0 if state.rho is None else rho / state.rho) * state.p
+    state.rho = rho
+    q = state.degree * state.p - _neighbours(state.weights, state.p)
+    level = state.hierarchy.levels[0]
+    q = xp.where(level.black & (state.degree > 0), q, 0.0)
+    curvature = float(xp.sum(state.p * q))
+    alpha = rho / curvature
+    state.x = state.x + alpha * state.p
+    state.r = state.r - alpha * q
+    return float(xp.sum(state.r * state.r)), rho * alpha / state.scale
+
+
+def vcycle_cg_add(state, x):
+    n0, n1, n2 = x.shape
+    x += state.x[:n0, :n1, :n2] / state.scale
+    state.x = 0.0 * state.x
+
+
 def _cycle(levels, b):
     """Red cells are eliminated exactly, black ones relaxed on what is left."""
     level, coarser = levels[0], levels[1:]
