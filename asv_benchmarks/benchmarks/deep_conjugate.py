@@ -4,6 +4,7 @@ import numpy as np
 
 import refopt
 from refopt import problems
+from refopt_backends import resolve
 
 from .common import BACKENDS, Benchmark, to_backend, wait
 
@@ -56,3 +57,34 @@ class Pressure(Benchmark):
 def _on_host(x):
     """A NumPy array."""
     return x.get() if hasattr(x, "get") else x
+
+
+class Convolution(Benchmark):
+    """Convolutions of 3 x 3 x 3 in single precision, and their derivatives."""
+
+    params = (
+        ["conv3d_forward", "conv3d_backward_data", "conv3d_backward_weights"],
+        [8, 16],
+        BACKENDS,
+    )
+    param_names = ("kernel", "channels", "backend")
+
+    def setup(self, kernel, channels, backend):
+        super().setup(kernel, channels, backend)
+        rng = np.random.default_rng(0)
+        shapes = (channels, 32, 32, 32), (channels, channels, 3, 3, 3), (channels,)
+        x, W, bias = (
+            to_backend(rng.standard_normal(s).astype(np.float32), backend) for s in shapes
+        )
+        _, kernels = resolve(x, backend=backend)
+        self.args = {
+            "conv3d_forward": (x, W, bias, True, None),
+            "conv3d_backward_data": (x, W),
+            "conv3d_backward_weights": (x, x),
+        }[kernel]
+        self.call = getattr(kernels, kernel)
+        self.call(*self.args)
+
+    def time_kernel(self, kernel, channels, backend):
+        self.call(*self.args)
+        wait(backend)
