@@ -30,8 +30,8 @@ bincount broadcast_arrays broadcast_to ceil column_stack concat concatenate copy
 cumsum diag diagonal diff divide dot einsum equal exp expand_dims expm1 flip floor greater
 greater_equal hypot isfinite isinf isnan less less_equal log log1p logaddexp logical_and
 logical_not logical_or matmul max maximum mean min minimum moveaxis multiply negative nonzero
-not_equal outer partition permute_dims power prod ravel reciprocal repeat reshape searchsorted
-sign sort sqrt square squeeze stack std subtract sum swapaxes take take_along_axis tanh tensordot
+imag not_equal outer partition permute_dims power prod ravel real reciprocal repeat reshape
+searchsorted sign sort sqrt square squeeze stack std subtract sum swapaxes take take_along_axis tanh tensordot
 tile trace transpose tril triu unique var vdot where
 arange eye full full_like linspace ones ones_like zeros zeros_like
 """
@@ -252,11 +252,23 @@ class linalg:
         except _np.linalg.LinAlgError:
             return empty_like(b)
 
+    @staticmethod
+    def qr(a, mode="reduced"):
+        return tuple(_call(_np.linalg.qr, a, mode))
+
     def _same(name):
         return staticmethod(lambda *args: _call(getattr(_np.linalg, name), *args))
 
     eigh, eigvalsh, inv, norm, pinv = map(_same, ["eigh", "eigvalsh", "inv", "norm", "pinv"])
     del _same
+
+
+class fft:
+    """``cupy.fft``."""
+
+    @staticmethod
+    def rfft(a, n=None, axis=-1, norm=None):
+        return _call(_np.fft.rfft, a, n, axis, norm)
 
 
 # -- kernels -----------------------------------------------------------------------------
