@@ -98,8 +98,8 @@ def warmup(backend=None, families=None):
         As everywhere; by default that of the innermost `use_backend`, else the
         compiled kernels for NumPy arrays.
     families : sequence of str, optional
-        Which families of problems, of "transport", "block_coordinate" and "halpern"; by
-        default all.
+        Which families of problems, of "transport", "block_coordinate", "halpern" and
+        "augmented_lagrangian"; by default all.
 
     Returns
     -------
@@ -250,8 +250,24 @@ def _solve_games(xp, backend):
             refopt.matrix_game(game, method=method, tol=1e-3, backend=backend)
 
 
+def _warm_augmented_lagrangian(xp, backend):
+    """Sketches of dense matrices, and of sparse ones where NumPy's arrays are."""
+    A = np.random.default_rng(0).standard_normal((30, 4))
+    b = xp.asarray(A @ np.ones(4))
+    matrices = [xp.asarray(A)]
+    if backend in _KNOWS_SCIPY:
+        from scipy.sparse import csr_array
+
+        matrices.append(csr_array(A))
+    for matrix in matrices:
+        for options in ({}, {"momentum": 0.1}, {"sketch": "greedy"}):
+            refopt.sketch_project(matrix, b, maxiter=20, rng=0, backend=backend, **options)
+        refopt.sketch_lstsq(matrix, b, rng=0, backend=backend)
+
+
 _FAMILIES = {
     "transport": _warm_transport,
     "block_coordinate": _warm_block_coordinate,
     "halpern": _warm_halpern,
+    "augmented_lagrangian": _warm_augmented_lagrangian,
 }
