@@ -5,7 +5,8 @@ import pytest
 from scipy.sparse.linalg import cg
 
 from refopt import MultilevelNet, PoissonGrid, deep_conjugate_direction, load_model, poisson_rhs
-from refopt.deep_conjugate._multilevel import largest_factor
+from refopt.deep_conjugate._multilevel import HAND, largest_factor
+from refopt.deep_conjugate._train_multilevel import MARGIN, train_multilevel
 from refopt.problems import pressure_scene, swirl_velocity
 
 GRIDS = {
@@ -181,3 +182,22 @@ def test_known_numbers_of_iterations(kind):
     A = PoissonGrid(cells, outside=outside)
     _, res = deep_conjugate_direction(A, b, MultilevelNet(), rtol=1e-6, full_output=True)
     assert res.nit <= KNOWN[kind] + 1
+
+
+def test_training_lowers_the_loss_and_keeps_its_margin():
+    A = PoissonGrid(pressure_scene("porous", 32, 3))
+    b = np.random.default_rng(0).standard_normal(A.n)
+    params = train_multilevel([(A, b)], start=HAND, maxfev=40)
+    assert MultilevelNet(params).is_stable()
+    assert all(largest_factor(w1, w2) <= MARGIN for w1, w2, _, _ in params)
+    runs = [
+        deep_conjugate_direction(A, b, MultilevelNet(p), rtol=1e-12, maxiter=5, full_output=True)[1]
+        for p in (HAND, params)
+    ]
+    assert runs[1].residual < runs[0].residual
+
+
+@pytest.mark.parametrize("kind", ["box", "smoke", "dam", "porous"])
+def test_the_trained_numbers_are_no_worse_than_those_set_by_hand(kind):
+    A = PoissonGrid(pressure_scene(kind, 40, 8), outside="air" if kind == "box" else "solid")
+    assert iterations(A) <= iterations(A, net=MultilevelNet(HAND)) + 1

@@ -14,6 +14,11 @@ from refopt_backends import resolve
 
 # A row per level, the last for all coarser ones: weights of the sweeps (the finest level has
 # one), factor of the coarse correction, scale of the links to air on the next level.
+TRAINED = (
+    (1.1836, 0.0, 1.0478, 0.933),
+    (1.14, 2.4418, 0.9834, 0.733),
+    (1.3319, 3.1839, 0.949, 0.4483),
+)
 HAND = ((1.2, 0.0, 1.0, 0.8), (1.1, 2.05, 1.0, 0.75), (1.1, 2.05, 1.0, 0.7))
 
 
@@ -79,7 +84,7 @@ class MultilevelNet:
     """
 
     def __init__(self, params: Any = None):
-        params = _validate.as_array(HAND if params is None else params, "params")
+        params = _validate.as_array(TRAINED if params is None else params, "params")
         resolve(params, small=True, names=("params",))
         params = _validate.real_array(np, params, "params", 2)
         params = np.array(_validate.all_finite(np, params, "params"), dtype=np.float64)

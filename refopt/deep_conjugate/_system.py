@@ -71,8 +71,11 @@ class LinearSystem:
         else:
             self._x = x
             self.r = self.true_residual()
-        self.rr = dot(self.r, self.r)
-        self.energy = -0.5 * (dot(self.x, b) + dot(self.x, self.r))
+        if x is None:
+            self.rr, self.energy = self.b_norm**2, 0.0
+        else:
+            self.rr = dot(self.r, self.r)
+            self.energy = -0.5 * (dot(self.x, b) + dot(self.x, self.r))
         self.stalled = False
         self.is_true = True  # r is b - A x by a product
         self._largest = 0.0

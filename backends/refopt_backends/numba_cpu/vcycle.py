@@ -240,25 +240,33 @@ def _direction_span(degree, z, beta, before, p, q, products, first, last):
 
 
 @jit(fastmath=FAST)
+def _solved_red(out, b, degree, i):
+    """b / D on red cells of plane i."""
+    i, n1, m = np.uint64(i), np.uint64(out.shape[0]), np.uint64(out.shape[1])
+    for j in range(ONE, n1 - ONE):
+        for k in range(m):
+            d = degree[i, j, k]
+            out[j, k] = b[i, j, k] / REAL(d) if d > 0 else REAL(0)
+
+
+@jit(fastmath=FAST)
 def _without_red(degree, b, rhs):
-    """The right-hand side on black cells once the red ones are eliminated."""
+    """The right-hand side on black cells once the red ones are eliminated; its squared norm."""
     _, n0, n1, m = b.shape
-    red = np.zeros((n0, n1, m), b.dtype)
+    red = np.zeros((4, n1, m), b.dtype)
     total = 0.0
-    for i in range(ONE, np.uint64(n0 - 1)):
+    _solved_red(red[1], b[1], degree[1], 1)
+    for i in range(1, n0 - 1):
+        _solved_red(red[(i + 1) & RING], b[1], degree[1], i + 1)
+        low, mid, high = red[(i - 1) & RING], red[i & RING], red[(i + 1) & RING]
+        v = np.uint64(i)
         for j in range(ONE, np.uint64(n1 - 1)):
-            for k in range(np.uint64(m)):
-                d = degree[1, i, j, k]
-                red[i, j, k] = b[1, i, j, k] / REAL(d) if d > 0 else REAL(0)
-    for i in range(ONE, np.uint64(n0 - 1)):
-        low, mid, high = red[i - ONE], red[i], red[i + ONE]
-        for j in range(ONE, np.uint64(n1 - 1)):
-            s = first_of(i, j, ZERO)
+            s = first_of(v, j, ZERO)
             for k in range(np.uint64(m - 1)):
-                t = b[0, i, j, s + k] + _around(low, mid, high, j, s + k, k)
-                t = t if degree[0, i, j, s + k] > 0 else REAL(0)
-                rhs[i, j, s + k] = t
-                total += np.float64(t) * np.float64(t)
+                t = b[0, v, j, s + k] + _around(low, mid, high, j, s + k, k)
+                t = t if degree[0, v, j, s + k] > 0 else REAL(0)
+                rhs[v, j, s + k] = t
+                total += t * t
     return total
 
 
