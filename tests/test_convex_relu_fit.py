@@ -131,6 +131,11 @@ def test_a_path_shares_its_patterns():
         ({"gates": np.ones((3, 4), bool)}, "gates must be patterns of shape"),
         ({"gates": np.full((3, 4), np.nan)}, "gates must be finite"),
         ({"gates": RNG.random((40, 2)) < 0.5}, "gates must be patterns that a direction has"),
+        ({"method": "simplex"}, "method must be one of"),
+        ({"rho": 0.0}, "rho must be positive"),
+        ({"eta": -1.0}, "eta must be positive"),
+        ({"kappa": np.inf}, "kappa must be positive"),
+        ({"relax": 2.0}, "relax must be below 2"),
         ({"tol": -1.0}, "tol must be nonnegative"),
     ],
 )

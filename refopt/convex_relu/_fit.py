@@ -25,8 +25,14 @@ def fit_convex_relu(
     n_gates=100,
     gate_kind="gaussian",
     bias=False,
+    method="auto",
+    rho=None,
+    eta=None,
+    kappa=None,
+    relax=1.8,
+    adapt_rho=True,
     tol=1e-4,
-    maxiter=200,
+    maxiter=1000,
     time_limit=None,
     rng=None,
     callback=None,
@@ -48,7 +54,7 @@ def fit_convex_relu(
         + \beta \sum_i (\|v_i\| + \|w_i\|), \qquad
         (2 D_i - I) X v_i \ge 0, \; (2 D_i - I) X w_i \ge 0,
 
-    which an interior point method solves. It stops when
+    which an interior point method or alternating directions solve. It stops when
 
     .. math:: \mathrm{gap} = (p - q) / p \le \mathrm{tol}
 
@@ -76,10 +82,22 @@ def fit_convex_relu(
     bias : bool, optional
         Append a feature of ones, whose weights are regularised as the others are; d then
         counts it.
+    method : {"auto", "interior-point", "admm"}, optional
+        ``"interior-point"`` is the default up to 4000 samples. ``"admm"``: alternating
+        directions with closed forms, for many samples and low accuracy.
+    rho, eta, kappa : float, optional
+        For ``"admm"``: the penalty at the start (beta by default), and the weights of the
+        cones (30 d/||X||_F^2) and of the predictions (4 n/(P ||X||_F^2)) in it.
+    relax : float, optional
+        For ``"admm"``: over-relaxation, between 0 and 2.
+    adapt_rho : bool, optional
+        For ``"admm"``: whether rho follows the ratio of the residuals; with a fixed one
+        many problems need very many steps.
     tol : float, optional
         As in the criterion above.
     maxiter : int, optional
-        Largest number of interior point steps.
+        Largest number of iterations: a step of the interior point method, 20 steps of
+        alternating directions.
     time_limit : float, optional
         Seconds.
     rng : None, int or Generator, optional
@@ -119,7 +137,9 @@ def fit_convex_relu(
     -----
     A step takes about 4 P d n_+^2 + n^3/3 operations, n_+ the number of samples that a
     pattern activates, and a dozen products with X; 15 to 30 steps are usual whatever the
-    tolerance. Memory: n^2 + 12 n P numbers. float32 input is solved in double precision
+    tolerance. Memory: n^2 + 25 n P numbers. A step of alternating directions takes about
+    12 n d P operations and a few thousand are usual for 1e-4; memory of about 25 n P
+    numbers, and n^2 up to 2000 samples. float32 input is solved in double precision
     and returned in single, with a tolerance of 1e-6 at least.
 
     References
@@ -156,6 +176,8 @@ def fit_convex_relu(
     beta = _validate.positive(beta, "beta", "; without weight decay there is no certificate")
     n_gates = _validate.count(n_gates, "n_gates", 1)
     tol = max(_validate.nonnegative(tol, "tol"), _SINGLE if single else 0.0)
+    method = _validate.choice(method, "method", ("auto", "interior-point", "admm"))
+    splitting = _splitting(rho, eta, kappa, relax, adapt_rho)
     generator = _rng.generator(rng)
     everything = given is None and kind == "all"
     if given is not None:
@@ -171,6 +193,8 @@ def fit_convex_relu(
         beta=beta,
         loss=loss,
         strict=given is not None,
+        method=method,
+        splitting=splitting,
         tol=tol,
         maxiter=_validate.count(maxiter, "maxiter"),
         time_limit=None if time_limit is None else _validate.positive(time_limit, "time_limit"),
@@ -180,6 +204,16 @@ def fit_convex_relu(
     )
     problem = X, y, beta, LOSSES[loss]()
     return _result(xp, kernels, problem, master, D, G, tol, single, everything)
+
+
+def _splitting(rho: Any, eta: Any, kappa: Any, relax: Any, adapt: Any) -> dict:
+    """Options of alternating directions, checked."""
+    options: dict[str, Any] = {"adapt": bool(adapt), "relax": _validate.positive(relax, "relax")}
+    if options["relax"] >= 2:
+        raise ValueError(f"relax must be below 2, got {relax!r}")
+    for name, value in (("rho", rho), ("eta", eta), ("kappa", kappa)):
+        options[name] = None if value is None else _validate.positive(value, name)
+    return options
 
 
 def _take_in(xp: Any, X: Any, y: Any, loss: str, bias: bool) -> tuple[Any, Any]:

@@ -7,10 +7,15 @@ from scipy.optimize import OptimizeResult
 
 from refopt import _driver
 from refopt.convex_relu import _cones
+from refopt.convex_relu._admm import admm
 from refopt.convex_relu._interior_point import interior_point, relative_gap
 from refopt.convex_relu._program import LOSSES, Program, columns
 from refopt.convex_relu._recovery import pruned
+from refopt.convex_relu._u_steps import Hadamard, Sylvester
 from refopt_backends import resolve
+
+_FACTORISED = 4_000  # samples up to which a step of the interior point method is affordable
+_HADAMARD = 2_000  # samples up to which a product with an n x n matrix is
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,15 @@ class Master:
 
 
 def solve_program(
-    X, y, patterns, *, beta, loss="squared", sides=None, strict=False, tol=1e-6, maxiter=100,
-    time_limit=None, backend=None, callback=None, disp=False,
+    X, y, patterns, *, beta, loss="squared", sides=None, strict=False, method="auto", tol=1e-6,
+    maxiter=1000, time_limit=None, backend=None, callback=None, disp=False, splitting=None,
 ):  # fmt: skip
     """Solve the convex program over patterns.
 
     Parameters
     ----------
     X : array, shape (n, d)
+        In double precision.
     y : array, shape (n,)
     patterns : bool array, shape (n, P)
         Those whose cone has no interior are not used, or refused if `strict`.
@@ -68,12 +74,16 @@ def solve_program(
         See `patterns`.
     tol : float
         Of the relative gap.
+    method : {"auto", "interior-point", "admm"}
+        The interior point method up to `_FACTORISED` samples by default.
     maxiter : int
-        Factorisations.
+        Factorisations, or checks of the iteration of alternating directions.
     time_limit : float, optional
         Seconds.
     backend : str, optional
         As everywhere.
+    splitting : dict, optional
+        Options of `admm`.
     callback, disp
         For `_driver.run`; a callback sees x (2, d, P), fun, dual, gap, nit.
 
@@ -82,6 +92,8 @@ def solve_program(
     Master
     """
     xp, kernels = resolve(X, y, patterns, backend=backend)
+    if method == "auto":
+        method = "interior-point" if X.shape[0] <= _FACTORISED else "admm"
     keep = xp.nonzero(xp.any(X != 0, axis=1))[0]
     drop = xp.nonzero(~xp.any(X != 0, axis=1))[0]
     masks = xp.asarray(patterns.T[:, keep], copy=True)
@@ -104,14 +116,14 @@ def solve_program(
         return OptimizeResult(x=x, fun=iterate.fun, dual=dual, gap=iterate.error, nit=nit)
 
     outcome = _driver.run(
-        _iterates(program, g), tol=tol, maxiter=maxiter, time_limit=time_limit, measure="gap",
-        callback=callback, disp=disp, view=view,
+        _iterates(program, g, method, splitting or {}), tol=tol, maxiter=maxiter,
+        time_limit=time_limit, measure="gap", callback=callback, disp=disp, view=view,
     )  # fmt: skip
     return _solution(program, outcome, keep, X.shape[0], y)
 
 
-def _iterates(program, directions):
-    """The zero network if that is optimal, else the interior point method."""
+def _iterates(program, directions, method, splitting):
+    """The zero network if that is optimal, else the method."""
     xp, (C, n, d) = program.xp, program.size
     zero, U = xp.zeros(n), xp.zeros((C, d))
     r = program.loss.gradient(zero, program.y)
@@ -121,7 +133,10 @@ def _iterates(program, directions):
         point = U, zero, r, xp.zeros((C, n))
         yield _driver.Iterate(x=point, fun=value, error=0.0, record={"dual": dual, "mu": 0.0})
         return 0, "The zero network is optimal."
-    return (yield from interior_point(program, directions))
+    if method == "interior-point":
+        return (yield from interior_point(program, directions))
+    u_step = Hadamard if n <= _HADAMARD else Sylvester
+    return (yield from admm(program, directions, u_step, **splitting))
 
 
 def _solution(program, outcome, keep, n, y):

@@ -1,0 +1,147 @@
+"""Alternating directions with every part of the objective on a copy of its own.
+
+    U = V (weight 1),   S_j X u_j = s_j (weight eta),   F U = z (weight kappa)
+
+with one penalty rho: the system for U knows neither the loss nor rho, which adapts for
+free. Copies have closed forms: soft thresholds of groups, positive parts, the loss's
+proximal map.
+"""
+
+import math
+from collections.abc import Generator
+from typing import Any
+
+from refopt._driver import Iterate
+from refopt.convex_relu._interior_point import relative_gap
+from refopt.convex_relu._program import Program, row_norms
+from refopt.convex_relu._proximal_losses import PROXIMAL
+from refopt_backends import euclidean_norm
+
+CHECK_EVERY = 20
+_ADAPTED = 20_000  # steps after which rho stays as it is, so that the iteration converges
+_ETA = 30.0
+_KAPPA = 4.0
+
+
+def admm(
+    program: Program,
+    directions: Any,
+    u_step: Any,
+    *,
+    rho: float | None = None,
+    eta: float | None = None,
+    kappa: float | None = None,
+    relax: float = 1.8,
+    adapt: bool = True,
+) -> Generator[Iterate, None, tuple[int, str] | None]:
+    """Iterate, an `Iterate` for every `CHECK_EVERY` steps.
+
+    Parameters
+    ----------
+    program : Program
+    directions : array, shape (P, d)
+        Directions inside the patterns' cones, which make iterates feasible.
+    u_step : type
+        `Hadamard` or `Sylvester`.
+    rho, eta, kappa : float, optional
+        Penalty and weights.
+    relax : float
+        Over-relaxation, between 0 and 2.
+    adapt : bool
+        Whether rho follows the ratio of the residuals.
+
+    Yields
+    ------
+    Iterate
+        As of `interior_point`.
+    """
+    xp, X, S, beta = program.xp, program.X, program.S, program.beta
+    C, n, d = program.size
+    trace = float(xp.sum(X * X))
+    eta = _ETA * d / trace if eta is None else eta
+    kappa = _KAPPA * n / (C / 2 * trace) if kappa is None else kappa
+    rho = beta if rho is None else rho
+    system = u_step(program, eta, kappa)
+    prox = PROXIMAL[type(program.loss).__name__]
+    inner = xp.take(directions, program.of, axis=0)
+    margins = S * (inner @ X.T)
+
+    V, L = xp.zeros((C, d)), xp.zeros((C, d))
+    s, nu = xp.zeros((C, n)), xp.zeros((C, n))
+    z = system.copy(V, s)
+    mu, r = xp.zeros_like(z), program.loss.gradient(xp.zeros(n), program.y)
+    best, dual, k = None, 0.0, 0
+    while True:
+        feasible, value = _feasible(program, V, inner, margins)
+        A = -rho * eta * nu
+        bound = program.dual_value(r, program.pull(r) - program.pull_cone(A))
+        if best is None or value < best[0]:
+            best = value, feasible, program.predict(feasible @ X.T)
+        if k == 0 or bound >= dual:
+            dual, certificate = bound, (r, A)
+        gap = relative_gap(best[0], dual)
+        record = {"dual": dual, "mu": float(rho)}
+        yield Iterate(x=(*best[1:], *certificate), fun=best[0], error=gap, record=record)
+        for _ in range(CHECK_EVERY):
+            k += 1
+            B = V - L + eta * program.pull_cone(s - nu) + kappa * system.adjoint(z - mu)
+            U = system.solve(B)
+            XU = U @ X.T
+            g, yh = S * XU, system.copy(U, XU)
+            U_, g_ = relax * U + (1 - relax) * V, relax * g + (1 - relax) * s
+            y_ = relax * yh + (1 - relax) * z
+            old = V, s, z
+            V, L = _shrink(xp, U_ + L, beta / rho)
+            g_ = g_ + nu
+            s = xp.maximum(g_, xp.zeros_like(g_))
+            nu = g_ - s
+            y_ = y_ + mu
+            z, r = system.proximal(prox, y_, rho * kappa)
+            mu = y_ - z
+        if adapt and k < _ADAPTED:
+            weights = 1.0, eta, kappa
+            primal = _norm(weights, (U - V, g - s, yh - z))
+            moved = _norm(weights, tuple(a - b for a, b in zip((V, s, z), old, strict=True)))
+            size = max(_norm(weights, (U, g, yh)), _norm(weights, (V, s, z)))
+            duals = _norm(weights, (L, nu, mu))
+            if min(primal, moved, size, duals) > 0:
+                c = math.sqrt(primal / size / (moved / duals))
+                if not 0.67 <= c <= 1.5:
+                    c = min(max(c, 0.2), 5.0)
+                    rho, L, nu, mu = rho * c, L / c, nu / c, mu / c
+
+
+def _norm(weights, parts):
+    return math.sqrt(
+        sum(w * euclidean_norm(part) ** 2 for w, part in zip(weights, parts, strict=True))
+    )
+
+
+def _shrink(xp, U, threshold):
+    """Soft thresholds of the rows, and what they took away."""
+    norms = row_norms(xp, U)
+    tiny = xp.where(norms > 0, norms, xp.ones_like(norms))
+    V = xp.maximum(1 - threshold / tiny, xp.zeros_like(norms))[:, None] * U
+    return V, U - V
+
+
+def _feasible(program, V, inner, margins):
+    """V moved into the cones, both columns of a pattern alike, and its value.
+
+    A common shift of v_i and w_i changes no prediction. For squares the best multiple.
+    """
+    xp = program.xp
+    need = xp.max(-(program.S * (V @ program.X.T)) / margins, axis=1)
+    need = xp.maximum(need, xp.zeros_like(need))
+    shift = xp.zeros(program.masks.shape[0])
+    for sigma in (1.0, -1.0):
+        mine = xp.nonzero(program.sign == sigma)[0]
+        shift[program.of[mine]] = xp.maximum(shift[program.of[mine]], need[mine])
+    U = V + xp.take(shift, program.of)[:, None] * inner
+    if program.loss.quadratic:
+        z = program.predict(U @ program.X.T)
+        norms = program.beta * float(xp.sum(row_norms(xp, U)))
+        square = float(z @ z)
+        scale = max(0.0, float(z @ program.y) - norms) / square if square > 0 else 0.0
+        U = scale * U
+    return U, program.value(U, program.predict(U @ program.X.T))

@@ -1,0 +1,74 @@
+"""Alternating directions: exact linear systems and proximal maps, and the same optima."""
+
+import numpy as np
+import pytest
+
+import refopt
+from refopt.convex_relu._program import LOSSES, Program, columns
+from refopt.convex_relu._proximal_losses import PROXIMAL
+from refopt.convex_relu._u_steps import Hadamard, Sylvester
+from refopt_backends import resolve
+
+RNG = np.random.default_rng(2)
+X = RNG.standard_normal((25, 3))
+Y = np.where(X[:, 0] * X[:, 1] > 0, 1.0, -1.0)
+D = X @ RNG.standard_normal((3, 7)) >= 0
+D = D[:, D.any(0)]
+
+
+def program(sides):
+    xp, kernels = resolve(X, backend="numpy")
+    of, sign = columns(np, sides)
+    return Program(xp, kernels, X, Y, 0.3, LOSSES["squared"](), D.T.copy(), of, sign)
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+@pytest.mark.parametrize("u_step", [Hadamard, Sylvester])
+def test_u_steps_solve_the_dense_system(u_step, one_sided):
+    P = D.shape[1]
+    sides = np.arange(2 * P).reshape(2, P) % 3 > 0 if one_sided else np.ones((2, P), bool)
+    p, eta, kappa = program(sides), 0.7, 1.3
+    F = np.hstack([s * D[:, [i]] * X for i, s in zip(p.of, p.sign, strict=True)])
+    C = p.of.size
+    coupling = F.T @ F
+    if u_step is Sylvester:  # the copy is Q, whose Gram matrix has identities for X'X
+        coupling = np.kron(p.signed @ p.signed.T, np.eye(3))
+    A = np.kron(np.eye(C), np.eye(3) + eta * X.T @ X) + kappa * coupling
+    R = RNG.standard_normal((C, 3))
+    U = u_step(p, eta, kappa).solve(R)
+    np.testing.assert_allclose(U.ravel(), np.linalg.solve(A, R.ravel()), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("g", [1e-3, 1.0, 100.0])
+@pytest.mark.parametrize("name", ["Squared", "Logistic", "Hinge"])
+def test_proximal_maps_meet_their_optimality_conditions(name, g):
+    q, y = 5 * RNG.standard_normal(200), np.where(RNG.random(200) < 0.5, 1.0, -1.0)
+    z = PROXIMAL[name](np, q, y, g)
+    r = (q - z) / g
+    if name == "Squared":
+        np.testing.assert_allclose(r, z - y, atol=1e-12)
+    elif name == "Logistic":
+        np.testing.assert_allclose(r, -y / (1 + np.exp(y * z)), atol=1e-11)
+    else:
+        t, m = -y * r, y * z
+        assert (t >= -1e-12).all() and (t <= 1 + 1e-12).all()
+        assert (np.abs(t[m < 1 - 1e-9] - 1) < 1e-9).all() and (np.abs(t[m > 1 + 1e-9]) < 1e-9).all()
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic", "hinge"])
+def test_both_methods_have_one_optimum(loss):
+    options = {"beta": 0.5, "loss": loss, "gates": D}
+    exact = refopt.fit_convex_relu(X, Y, **options, tol=1e-9)
+    tol = 3e-3 if loss == "hinge" else 1e-4  # corners of the hinge are slow
+    split = refopt.fit_convex_relu(X, Y, **options, method="admm", tol=tol)
+    assert split.success and split.violation <= 1e-12
+    assert split.dual <= exact.fun_convex * (1 + 1e-9)
+    assert exact.dual <= split.fun_convex
+    assert split.fun_convex == pytest.approx(exact.fun_convex, rel=1.1 * tol)
+
+
+def test_a_fixed_penalty_and_no_relaxation_converge_too():
+    res = refopt.fit_convex_relu(
+        X, Y, beta=0.5, gates=D, method="admm", rho=20.0, relax=1.0, adapt_rho=False, tol=1e-3
+    )
+    assert res.success and set(res.history["mu"]) == {20.0}
