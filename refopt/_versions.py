@@ -98,8 +98,8 @@ def warmup(backend=None, families=None):
         As everywhere; by default that of the innermost `use_backend`, else the
         compiled kernels for NumPy arrays.
     families : sequence of str, optional
-        Which families of problems, of "transport", "block_coordinate", "halpern" and
-        "augmented_lagrangian"; by default all.
+        Which families of problems, of "transport", "block_coordinate", "halpern",
+        "augmented_lagrangian" and "deep_conjugate"; by default all.
 
     Returns
     -------
@@ -265,9 +265,39 @@ def _warm_augmented_lagrangian(xp, backend):
         refopt.sketch_lstsq(matrix, b, rng=0, backend=backend)
 
 
+def _warm_deep_conjugate(xp, backend):
+    """Faces of weight 1 and others, networks, stored matrices."""
+    with refopt_backends.use_backend(backend):
+        for size in (8, 85) if backend == "numba" else (8,):  # for one thread, and for all
+            cells = refopt.problems.pressure_scene("smoke", size)
+            u = tuple(xp.asarray(v) for v in refopt.problems.swirl_velocity(size))
+            cells, weights = xp.asarray(cells), tuple(xp.full(v.shape, 0.5) for v in u)
+            for coefficient in (None, weights):
+                for model in (None, refopt.MultilevelNet(), refopt.MultilevelNet().setup):
+                    _project(cells, u, coefficient, model)
+            if size == 8:
+                _solve_pressure(xp, refopt.PoissonGrid(cells).tocsr(), None)
+        for size in (8, 36) if backend == "numba" else (8,):
+            room = refopt.PoissonGrid(xp.ones((size,) * 3, dtype=xp.int8))  # touches no air
+            _solve_pressure(xp, room, refopt.DCDMNet(channels=8, rng=0))
+
+
+def _project(cells, u, coefficient, model):
+    """A linear network in an iteration of its own, and as any other callable."""
+    if model is not None and not hasattr(model, "setup"):
+        model = model(refopt.PoissonGrid(cells, coefficient=coefficient)).__call__
+    refopt.project(cells, u, coefficient=coefficient, model=model, maxiter=2)
+
+
+def _solve_pressure(xp, A, model):
+    b = xp.astype(xp.arange(A.shape[0]), xp.float64)
+    refopt.deep_conjugate_direction(A, b, model, maxiter=2)
+
+
 _FAMILIES = {
     "transport": _warm_transport,
     "block_coordinate": _warm_block_coordinate,
     "halpern": _warm_halpern,
     "augmented_lagrangian": _warm_augmented_lagrangian,
+    "deep_conjugate": _warm_deep_conjugate,
 }

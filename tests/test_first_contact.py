@@ -15,7 +15,7 @@ import refopt
 import refopt_backends
 from refopt import __main__ as command
 from refopt import plot, problems
-from refopt._demos import halpern, sparse_regression, transport
+from refopt._demos import halpern, pressure, sparse_regression, transport
 
 SMALL = (
     partial(transport.point_cloud, n=120),
@@ -65,6 +65,21 @@ def test_digits_are_among_the_demos():
     row = transport.digits("numpy", "l2")
     assert row.holds and row.error <= 1e-9 and "plain Sinkhorn" in row.other
     assert command.DEMOS[0].func is transport.digits
+
+
+def test_the_pressure_is_certified_outside_the_solver(monkeypatch):
+    row = pressure.smoke("numpy", size=16)
+    assert row.holds and 0 < row.gap <= 1e-9 and row.error <= 1e-9
+    assert "SciPy's cg" in row.other and row.iterations < 20
+    solve = refopt.deep_conjugate_direction
+
+    def careless(*args, **options):
+        x, result = solve(*args, **options)
+        return 1.001 * x, result
+
+    monkeypatch.setattr(refopt, "deep_conjugate_direction", careless)
+    row = pressure.smoke("numpy", size=16)
+    assert not row.holds and row.gap > 1e-5
 
 
 @pytest.mark.parametrize(("demo", "classes"), [("digit_from_digits", False), ("malignant", True)])
@@ -288,6 +303,43 @@ for dtype in (np.float64, np.float32):
                 for law in ("uniform", "importance"):
                     start = np.ones(F.shape[0])
                     refopt.solve_vi(F, start, prox=prox, method=method, sampling=law, maxfev=20)
+print([key for key, count in compiled().items() if count > before[key]])
+"""
+    assert fresh_python.run(code, timeout=600).strip() == "[]"
+
+
+@pytest.mark.slow
+def test_after_warmup_pressure_systems_compile_nothing():
+    code = """
+import numpy as np, refopt
+from refopt import problems
+from refopt_backends.numba_cpu import _coarse_grids, conjugate, convolution, poisson, vcycle
+
+def compiled():
+    return {
+        (module.__name__, name): len(kernel.signatures)
+        for module in (_coarse_grids, conjugate, convolution, poisson, vcycle)
+        for name, kernel in vars(module).items()
+        if hasattr(kernel, "signatures")
+    }
+
+refopt.warmup("numba", "deep_conjugate")
+before = compiled()
+for size in (12, 40, 88):
+    u = problems.swirl_velocity(size)
+    for kind in ("smoke", "porous", "dam", "box"):
+        cells = problems.pressure_scene(kind, size)
+        weights = tuple(np.full(v.shape, 2.0) for v in u)
+        for coefficient in (None, weights):
+            for model in (None, refopt.MultilevelNet()):
+                refopt.project(
+                    cells, u, coefficient=coefficient, model=model, maxiter=4, backend="numba"
+                )
+grid = refopt.PoissonGrid(problems.pressure_scene("smoke", 32))
+b = np.sin(np.arange(grid.n))
+for model in (None, np.sign, refopt.load_model("dcdm-cnn-8ch")):
+    refopt.deep_conjugate_direction(grid, b, model, maxiter=3, n_orth=4, backend="numba")
+refopt.deep_conjugate_direction(grid.tocsr(), b, backend="numba")
 print([key for key, count in compiled().items() if count > before[key]])
 """
     assert fresh_python.run(code, timeout=600).strip() == "[]"

@@ -21,7 +21,7 @@ class Row:
     error : float
         Of the returned solution, recomputed outside the solver.
     gap : float
-        Duality gap.
+        Duality gap; of a linear system, the relative residual.
     seconds : float
         The better of two calls, after one that compiles.
     other : str
