@@ -1,5 +1,6 @@
 """Two-layer ReLU networks fitted through the convex program."""
 
+import math
 from typing import Any
 
 from scipy.optimize import OptimizeResult
@@ -31,6 +32,9 @@ def fit_convex_relu(
     kappa=None,
     relax=1.8,
     adapt_rho=True,
+    epsilon=0.0,
+    p=math.inf,
+    perturb_mask=None,
     tol=1e-4,
     maxiter=1000,
     time_limit=None,
@@ -93,6 +97,18 @@ def fit_convex_relu(
     adapt_rho : bool, optional
         For ``"admm"``: whether rho follows the ratio of the residuals; with a fixed one
         many problems need very many steps.
+    epsilon : float, optional
+        Train against every perturbation of every sample with
+        :math:`\|\delta\|_p \le \epsilon`. The program then asks for gates that no
+        perturbation switches, (2 D_i - I) X v_i >= epsilon ||v_i||_q with 1/p + 1/q = 1,
+        and has the worst losses of what is then a linear prediction: its value is the
+        worst objective of the network returned, and an upper bound of the best network's.
+        Alternating directions only, for up to some hundreds of samples; slow for the
+        hinge loss, and where many patterns have next to no room for perturbations.
+    p : {2, inf}, optional
+        The norm of perturbations.
+    perturb_mask : bool array_like, shape (d,), optional
+        Features that may be perturbed, all by default; the bias never is.
     tol : float, optional
         As in the criterion above.
     maxiter : int, optional
@@ -116,8 +132,9 @@ def fit_convex_relu(
         ``x`` (2, d, P), the v_i and w_i; ``W1`` (d, m) and ``w2`` (m,), the network, one
         neuron per column that is not zero; ``patterns`` (n, P) and ``gates`` (d, P) (None
         if patterns were given); ``fun``, the network's objective; ``fun_convex``, p;
-        ``dual``, q; ``gap`` and ``gap_kind``: ``"sampled"``, or ``"global-exact"`` with all
-        patterns; ``lower_bound`` of every network's objective (None unless all patterns
+        ``dual``, q; ``gap`` and ``gap_kind``: ``"sampled"``, ``"global-exact"`` with all
+        patterns, or ``"robust-sampled"`` (`fun` and the bounds are then of
+        worst losses); ``lower_bound`` of every network's objective (None unless all patterns
         were taken); ``violation``, the largest of the cones' inequalities at x; ``r``
         (n,), ``multipliers`` (2, n, P), the certificate; ``success``, ``status``,
         ``message``, ``nit``, ``nfev`` (factorisations), ``history`` (time, fun, gap, dual,
@@ -178,6 +195,7 @@ def fit_convex_relu(
     tol = max(_validate.nonnegative(tol, "tol"), _SINGLE if single else 0.0)
     method = _validate.choice(method, "method", ("auto", "interior-point", "admm"))
     splitting = _splitting(rho, eta, kappa, relax, adapt_rho)
+    attack = _attack(xp, epsilon, p, perturb_mask, X.shape[1], bool(bias))
     generator = _rng.generator(rng)
     everything = given is None and kind == "all"
     if given is not None:
@@ -195,6 +213,7 @@ def fit_convex_relu(
         strict=given is not None,
         method=method,
         splitting=splitting,
+        attack=attack,
         tol=tol,
         maxiter=_validate.count(maxiter, "maxiter"),
         time_limit=None if time_limit is None else _validate.positive(time_limit, "time_limit"),
@@ -203,7 +222,7 @@ def fit_convex_relu(
         disp=_validate.display(disp),
     )
     problem = X, y, beta, LOSSES[loss]()
-    return _result(xp, kernels, problem, master, D, G, tol, single, everything)
+    return _result(xp, kernels, problem, master, D, G, tol, single, _gap_kind(everything, attack))
 
 
 def _splitting(rho: Any, eta: Any, kappa: Any, relax: Any, adapt: Any) -> dict:
@@ -214,6 +233,30 @@ def _splitting(rho: Any, eta: Any, kappa: Any, relax: Any, adapt: Any) -> dict:
     for name, value in (("rho", rho), ("eta", eta), ("kappa", kappa)):
         options[name] = None if value is None else _validate.positive(value, name)
     return options
+
+
+def _attack(xp: Any, epsilon: Any, p: Any, mask: Any, d: int, bias: bool) -> tuple | None:
+    """Perturbations, checked; None without any."""
+    epsilon = _validate.nonnegative(epsilon, "epsilon")
+    p = _validate.real_number(p, "p")
+    if p not in (2.0, math.inf):
+        raise ValueError(f"p must be 2 or infinity, got {p}")
+    on = xp.ones(d)
+    given = d - bias
+    if mask is not None:
+        mask = xp.asarray(mask)
+        if tuple(mask.shape) != (given,):
+            raise ValueError(f"perturb_mask must have {given} entries, got {tuple(mask.shape)}")
+        on[:given] = xp.astype(xp.astype(mask, xp.bool), xp.float64)
+    if bias:
+        on[given:] = 0.0
+    return (epsilon, p, on) if epsilon > 0 else None
+
+
+def _gap_kind(everything: bool, attack: tuple | None) -> str:
+    if attack:
+        return "robust-sampled"
+    return "global-exact" if everything else "sampled"
 
 
 def _take_in(xp: Any, X: Any, y: Any, loss: str, bias: bool) -> tuple[Any, Any]:
@@ -253,7 +296,7 @@ def _given_gates(xp: Any, X: Any, gates: Any) -> tuple[Any, Any]:
 
 def _result(
     xp: Any, kernels: Any, problem: tuple, master: Master, D: Any, G: Any, tol: float,
-    single: bool, everything: bool,
+    single: bool, kind: str,
 ) -> OptimizeResult:  # fmt: skip
     """The result, everything recomputed from the arrays that are returned."""
     X, y, beta, loss = problem
@@ -265,6 +308,8 @@ def _result(
     active = xp.maximum(hidden, xp.zeros_like(hidden))
     decay = float(xp.sum(W1 * W1)) + float(xp.sum(w2 * w2))
     fun = loss.value(active @ xp.astype(w2, xp.float64), y) + 0.5 * beta * decay
+    if kind == "robust-sampled":
+        fun = master.value
     violation = 0.0
     if D.shape[1]:
         S = 2 * xp.astype(D, xp.float64) - 1
@@ -277,7 +322,6 @@ def _result(
     detail = outcome.detail
     if D.shape[1] == 0:
         detail = "No pattern has an active sample: the network is zero."
-    kind = "global-exact" if everything else "sampled"
     return OptimizeResult(
         x=x,
         W1=W1,
@@ -287,7 +331,7 @@ def _result(
         dual=master.dual,
         gap=gap,
         gap_kind=kind,
-        lower_bound=master.dual if everything else None,
+        lower_bound=master.dual if kind == "global-exact" else None,
         violation=violation,
         patterns=D,
         gates=G,

@@ -11,6 +11,7 @@ from refopt.convex_relu._admm import admm
 from refopt.convex_relu._interior_point import interior_point, relative_gap
 from refopt.convex_relu._program import LOSSES, Program, columns
 from refopt.convex_relu._recovery import pruned
+from refopt.convex_relu._robust import robust_admm
 from refopt.convex_relu._u_steps import Hadamard, Sylvester
 from refopt_backends import resolve
 
@@ -56,6 +57,7 @@ class Master:
 def solve_program(
     X, y, patterns, *, beta, loss="squared", sides=None, strict=False, method="auto", tol=1e-6,
     maxiter=1000, time_limit=None, backend=None, callback=None, disp=False, splitting=None,
+    attack=None,
 ):  # fmt: skip
     """Solve the convex program over patterns.
 
@@ -84,6 +86,8 @@ def solve_program(
         As everywhere.
     splitting : dict, optional
         Options of `admm`.
+    attack : (epsilon, p, on), optional
+        Perturbations to train against, see `robust_admm`.
     callback, disp
         For `_driver.run`; a callback sees x (2, d, P), fun, dual, gap, nit.
 
@@ -96,9 +100,11 @@ def solve_program(
         method = "interior-point" if X.shape[0] <= _FACTORISED else "admm"
     keep = xp.nonzero(xp.any(X != 0, axis=1))[0]
     drop = xp.nonzero(~xp.any(X != 0, axis=1))[0]
+    g, inside = _cones.central_directions(xp, X[keep, :], patterns.T[:, keep])
+    if attack:  # under which samples of zeros matter
+        keep, drop = xp.arange(X.shape[0]), keep[:0]
     masks = xp.asarray(patterns.T[:, keep], copy=True)
     f, rows = LOSSES[loss](), xp.take(X, keep, axis=0)
-    g, inside = _cones.central_directions(xp, rows, masks)
     if strict and not bool(xp.all(inside)):
         column = int(xp.nonzero(~inside)[0][0])
         raise ValueError(
@@ -116,13 +122,13 @@ def solve_program(
         return OptimizeResult(x=x, fun=iterate.fun, dual=dual, gap=iterate.error, nit=nit)
 
     outcome = _driver.run(
-        _iterates(program, g, method, splitting or {}), tol=tol, maxiter=maxiter,
+        _iterates(program, g, method, splitting or {}, attack), tol=tol, maxiter=maxiter,
         time_limit=time_limit, measure="gap", callback=callback, disp=disp, view=view,
     )  # fmt: skip
-    return _solution(program, outcome, keep, X.shape[0], y)
+    return _solution(program, outcome, keep, X.shape[0], y, attack)
 
 
-def _iterates(program, directions, method, splitting):
+def _iterates(program, directions, method, splitting, attack):
     """The zero network if that is optimal, else the method."""
     xp, (C, n, d) = program.xp, program.size
     zero, U = xp.zeros(n), xp.zeros((C, d))
@@ -133,20 +139,24 @@ def _iterates(program, directions, method, splitting):
         point = U, zero, r, xp.zeros((C, n))
         yield _driver.Iterate(x=point, fun=value, error=0.0, record={"dual": dual, "mu": 0.0})
         return 0, "The zero network is optimal."
+    if attack:
+        return (yield from robust_admm(program, directions, *attack))
     if method == "interior-point":
         return (yield from interior_point(program, directions))
     u_step = Hadamard if n <= _HADAMARD else Sylvester
     return (yield from admm(program, directions, u_step, **splitting))
 
 
-def _solution(program, outcome, keep, n, y):
+def _solution(program, outcome, keep, n, y, attack):
     """Everything by samples and patterns again, bounds recomputed."""
     xp = program.xp
     U, _, r, A = outcome.best.x
-    U = pruned(program, U)
+    U = U if attack else pruned(program, U)
     XU = U @ program.X.T
     value = program.value(U, program.predict(XU))
     dual = program.dual_value(r, program.pull(r) - program.pull_cone(A))
+    if attack:  # evaluated where the loss's worst case is known
+        value, dual = outcome.best.fun, outcome.best.record["dual"]
     V, W = program.split(U)
     z, slope = xp.zeros(n), program.loss.gradient(xp.zeros(n), y)
     z[keep], slope[keep] = program.predict(XU), r
