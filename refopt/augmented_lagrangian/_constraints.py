@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import BFGS, HessianUpdateStrategy, LinearConstraint, NonlinearConstraint
 
-from refopt.augmented_lagrangian._derivatives import SCHEMES, Both, difference
-from refopt.augmented_lagrangian._operators import is_sparse, matrix, of_shape, restrict
+from refopt.augmented_lagrangian._derivatives import SCHEMES, Both, difference, relative_step
+from refopt.augmented_lagrangian._operators import is_sparse, matrix, of_shape, restrict, vector
 
 ELSEWHERE = (
     "minimize_equality takes equalities only; scipy.optimize.minimize with method='trust-constr' "
@@ -82,12 +82,11 @@ class Nonlinear:
 
     def _raw(self, x):
         self.nfev += 1
-        value = self._fun(x, *self.args)
-        if type(value) is np.ndarray and value.ndim == 1 and value.dtype == float:
-            return value
-        value = self.xp.asarray(value)
-        if value.dtype != self.xp.complex128:
-            value = self.xp.astype(value, self.xp.float64)
+        value = self._fun(x.copy(), *self.args)
+        if self._scheme == "cs" and x.dtype == self.xp.complex128:
+            value = self.xp.asarray(value, copy=True)
+        else:
+            value = vector(value, self.xp, f"{self.name} fun")
         return value[None] if value.ndim == 0 else value
 
     def _restricted(self, raw):
@@ -103,7 +102,7 @@ class Nonlinear:
         """Jacobian at x, where c = c(x)."""
         if callable(self._jac):
             self.njev += 1
-            J = matrix(self._jac(x, *self.args), self.xp)
+            J = matrix(self._jac(x.copy(), *self.args), self.xp, f"{self.name} jac")
             of_shape(J, (self.whole, x.shape[0]), f"{self.name} jac")
             return J if self.rows is None else restrict(J, self.rows)
         return difference(self.value, x, c, self.xp, scheme=self._scheme, rel_step=self._rel_step)
@@ -137,7 +136,7 @@ class Nonlinear:
             spread[self.rows] = v
             v = spread
         if callable(self._hess):
-            H = matrix(self._hess(x, v, *self.args), self.xp)
+            H = matrix(self._hess(x.copy(), v.copy(), *self.args), self.xp, f"{self.name} hess")
             return of_shape(H, 2 * x.shape, f"{self.name} hess")
 
         def gradient(z):
@@ -207,6 +206,7 @@ def take(constraints: Any, x: Any, xp: Any, rel_step: Any) -> tuple[list, list]:
     list, list of array
     """
     single = isinstance(constraints, dict | LinearConstraint | NonlinearConstraint)
+    constraints = () if constraints is None else constraints
     try:
         given = [constraints] if single else list(constraints)
     except TypeError as error:
@@ -230,6 +230,7 @@ def _one(constraint, name, x, xp, rel_step):
     if isinstance(constraint, NonlinearConstraint):
         jac, hess, args = constraint.jac, constraint.hess, ()
         step = constraint.finite_diff_rel_step
+        step = relative_step(step, x.shape[0], xp, f"{name}.finite_diff_rel_step")
         rel_step = rel_step if step is None else step
         fun, lb, ub = constraint.fun, constraint.lb, constraint.ub
     elif isinstance(constraint, dict):

@@ -6,8 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from refopt import _validate
+
 SCHEMES = ("2-point", "3-point", "cs")
 _STEPS = {"2-point": 1 / 2, "3-point": 1 / 3, "cs": 1 / 2}  # powers of the rounding unit
+
+
+def relative_step(given: Any, n: int, xp: Any, name: str = "finite_diff_rel_step") -> Any:
+    """The relative step of differences that a user has given, a number or an array; or None."""
+    if given is None or (isinstance(given, float) and 0.0 < given < math.inf):
+        return given
+    step = _validate.as_array(given, name)
+    if step.ndim > 1 or step.shape not in ((), (1,), (n,)):
+        raise ValueError(f"{name} must be a number or have shape ({n},), got {tuple(step.shape)}")
+    step = _validate.real_array(xp, step, name, step.ndim)
+    if not bool(xp.all((step > 0) & xp.isfinite(step))):
+        raise ValueError(f"{name} must be positive and finite, got {given!r:.60}")
+    return step
 
 
 def difference(
@@ -113,8 +128,14 @@ class Both:
 
     def _at(self, x, args):
         if self._x is None or not bool((self._x == x).all()):
-            self._result = self._fun(x, *args)
             self._x = x.copy()
+            result = self._fun(x, *args)
+            if not (isinstance(result, tuple | list) and len(result) == 2):
+                raise TypeError(
+                    "jac=True asks for functions that return value and derivative, got "
+                    f"{type(result).__name__}"
+                )
+            self._result = result
         return self._result
 
     def value(self, x, *args):

@@ -7,6 +7,7 @@ from scipy.optimize import Bounds
 
 from refopt import _validate
 from refopt.augmented_lagrangian import _constraints
+from refopt.augmented_lagrangian._derivatives import relative_step
 from refopt.augmented_lagrangian._objective import Objective
 from refopt.augmented_lagrangian._problem import EqualityProblem
 from refopt_backends import resolve
@@ -23,10 +24,11 @@ def take_problem(
     x0, xp, kernels = take_vector(x0, name, backend)
     x = xp.astype(x0, xp.float64, copy=True)
     args = args if isinstance(args, tuple) else (args,)
+    finite_diff_rel_step = relative_step(finite_diff_rel_step, x.shape[0], xp)
     free, x = _free_variables(bounds, x, xp)
     objective = Objective(fun, jac, hess, hessp, args, xp, finite_diff_rel_step)
     taken, values = _constraints.take(constraints, x, xp, finite_diff_rel_step)
-    problem = EqualityProblem(objective, taken, x, values, xp, free)
+    problem = EqualityProblem(objective, taken, x, values, xp, free, x0.dtype)
     if problem.m > problem.n:
         raise ValueError(
             f"constraints must not have more rows than there are free variables, got {problem.m} "
@@ -55,7 +57,10 @@ def _free_variables(bounds: Any, x: Any, xp: Any) -> tuple[Any, Any]:
     if isinstance(bounds, Bounds):
         lb, ub = bounds.lb, bounds.ub
     else:
-        pairs = list(bounds)
+        try:
+            pairs = [tuple(pair) for pair in bounds]
+        except TypeError as error:
+            raise TypeError(f"bounds must be Bounds or {n} pairs, got {bounds!r:.60}") from error
         if len(pairs) != n or any(len(pair) != 2 for pair in pairs):
             raise ValueError(f"bounds must hold {n} pairs (low, high), got {len(pairs)} entries")
         lb = [-np.inf if low is None else low for low, _ in pairs]
@@ -66,7 +71,7 @@ def _free_variables(bounds: Any, x: Any, xp: Any) -> tuple[Any, Any]:
         raise ValueError(f"bounds must hold numbers for {n} variables") from error
     if np.isnan(lb).any() or np.isnan(ub).any():
         raise ValueError("bounds must not hold NaN")
-    fixed = lb == ub
+    fixed = (lb == ub) & np.isfinite(lb)
     wrong = np.flatnonzero(~fixed & ((lb > -np.inf) | (ub < np.inf)))
     if wrong.size:
         i = int(wrong[0])

@@ -84,6 +84,8 @@ class Newton:
                 new, alpha = search.step(
                     point, d, info.again, self.eta1, self.eta2, slope, progress
                 )
+            if d is None and not math.isfinite(float(abs(H @ (0.0 * point.x + 1.0)).sum())):
+                return _status.BREAKDOWN, "The second derivatives are not finite."
             if new is None:
                 failures += 1
                 if failures == 1:

@@ -2,12 +2,11 @@
 
 import copy
 
-import numpy as np
 from scipy.optimize import HessianUpdateStrategy
 from scipy.sparse.linalg import LinearOperator
 
 from refopt.augmented_lagrangian._derivatives import SCHEMES, Both, difference
-from refopt.augmented_lagrangian._operators import matrix, of_shape
+from refopt.augmented_lagrangian._operators import matrix, of_shape, vector
 
 
 class Objective:
@@ -43,23 +42,19 @@ class Objective:
     def value(self, x):
         """f(x)."""
         self.nfev += 1
-        value = self._fun(x, *self._args)
+        value = self._fun(x.copy(), *self._args)
         if type(value) is float:
             return value
-        if getattr(value, "size", 1) != 1:
+        value = vector(value, self._xp, "fun")
+        if value.size != 1:
             raise ValueError(f"fun must return a number, got an array of shape {value.shape}")
-        if isinstance(value, list | tuple):
-            value = self._xp.asarray(value)
-        return float(value.reshape(())) if hasattr(value, "reshape") else float(value)
+        return float(value.reshape(()))
 
     def gradient(self, x, f):
         """The gradient at x, where f = f(x)."""
         if callable(self._jac):
             self.njev += 1
-            g = self._jac(x, *self._args)
-            if type(g) is np.ndarray and g.ndim == 1 and g.dtype == float:
-                return of_shape(g, x.shape, "jac")
-            g = self._xp.asarray(g, dtype=self._xp.float64)
+            g = vector(self._jac(x.copy(), *self._args), self._xp, "jac")
             return of_shape(g.reshape(-1), x.shape, "jac")
         xp = self._xp
         return difference(
@@ -73,11 +68,16 @@ class Objective:
     def hessian(self, x):
         """The Hessian at x: an array, sparse or an operator."""
         self.nhev += 1
+        xp = self._xp
         if callable(self._hess):
-            return of_shape(matrix(self._hess(x, *self._args), self._xp), 2 * x.shape, "hess")
+            return of_shape(matrix(self._hess(x.copy(), *self._args), xp), 2 * x.shape, "hess")
         if self._hessp is not None:
             n = x.shape[0]
-            product = lambda v: self._hessp(x, np.ravel(v), *self._args)
+
+            def product(v):
+                Hv = vector(self._hessp(x.copy(), v.reshape(-1).copy(), *self._args), xp, "hessp")
+                return of_shape(Hv.reshape(-1), x.shape, "hessp")
+
             return LinearOperator((n, n), matvec=product, rmatvec=product, dtype=float)
 
         def gradient(z):

@@ -6,15 +6,37 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
+from refopt import _validate
 
-def matrix(value: Any, xp: Any) -> Any:
-    """A derivative as a float array of two dimensions, a sparse matrix or an operator."""
-    if type(value) is np.ndarray and value.ndim == 2 and value.dtype == float:
+
+def matrix(value: Any, xp: Any, name: str = "hess") -> Any:
+    """A derivative as a float array of two dimensions, a sparse matrix or an operator.
+
+    A copy: functions may write into one array, and return it, time and again.
+    """
+    if is_sparse(value):
+        return value.astype(float, copy=True)
+    if is_operator(value):
         return value
-    if is_sparse(value) or is_operator(value):
-        return value
-    value = xp.asarray(value, dtype=xp.float64)
-    return value[None, :] if value.ndim == 1 else value
+    value = vector(value, xp, name)
+    return value.reshape((1, -1)) if value.ndim < 2 else value
+
+
+def vector(value: Any, xp: Any, name: str) -> Any:
+    """A copy of what the user's function `name` has returned, an array of real numbers.
+
+    Raises
+    ------
+    TypeError
+        Complex numbers, or what is no number.
+    """
+    if type(value) is np.ndarray and value.dtype == float:
+        return value.copy()
+    value = xp.asarray(value)
+    kind = _validate.dtype_name(value)
+    if not kind.startswith(("bool", "int", "uint", "float")):
+        raise TypeError(f"{name} must return real numbers, got dtype {kind}")
+    return xp.astype(value, xp.float64, copy=True)
 
 
 def of_shape(A: Any, shape: tuple[int, ...], name: str) -> Any:

@@ -62,6 +62,10 @@ class EqualityProblem:
         """A point of all variables in the precision that the user gave."""
         return self.xp.astype(self.full(x), self._dtype, copy=False)
 
+    def rounded(self, x):
+        """A point as the user will see it."""
+        return self.xp.astype(self.xp.astype(x, self._dtype), self.xp.float64)
+
     def padded(self, v):
         """A vector of the free variables with zeros for the fixed ones, an array of its own."""
         if self._free is None:

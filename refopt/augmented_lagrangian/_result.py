@@ -7,7 +7,7 @@ from scipy.optimize import OptimizeResult
 from refopt import _driver, _status, _validate
 from refopt.augmented_lagrangian._multipliers import null_space
 from refopt.augmented_lagrangian._operators import is_operator, is_sparse
-from refopt.augmented_lagrangian._point import Point
+from refopt.augmented_lagrangian._point import Point, evaluate
 
 MEASURE = "error"
 _WORDS = "the larger of scaled dual residual and constraint violation"
@@ -38,6 +38,8 @@ def finish(
 ):  # fmt: skip
     """The result of a run, its measure that of the point that is returned."""
     point, status = outcome.best.x, outcome.status
+    if problem.single and point.finite:
+        point = evaluate(problem, problem.rounded(point.x), point.l)
     broken = not point.finite
     optimality, violation = (
         (math.nan, math.nan) if broken else (point.optimality(), point.violation())

@@ -1,6 +1,7 @@
 """Which solver a system goes to."""
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 from refopt import _validate
@@ -32,7 +33,7 @@ def choose(
         Unknown name, or a preconditioner that cannot be applied or goes with no solver.
     """
     if callable(lin_solver):
-        return lin_solver
+        return Checked(lin_solver)
     _validate.choice(lin_solver, "lin_solver", (*NAMES, *KINDS))
     if precond is not None and not (callable(precond) or is_operator(precond)):
         raise TypeError(
@@ -45,6 +46,26 @@ def choose(
             raise ValueError(f"precond must be None with lin_solver={lin_solver!r}, a sketch")
         return Sketched(lin_solver, kernels, rng, MOST if maxiter_inner is None else maxiter_inner)
     return Menu(lin_solver, None if precond is None else Preconditioner(precond))
+
+
+class Checked:
+    """The user's solver, of which the residual is computed here and not believed."""
+
+    def __init__(self, given):
+        self._given = given
+        self._name = getattr(given, "__name__", type(given).__name__)
+
+    def __call__(
+        self, system: KKTSystem, rhs: Any, tol: float, state: dict
+    ) -> tuple[Any, SolveInfo]:
+        """Solve, and note the solver's name in the state."""
+        d, info = self._given(system, rhs, tol, state)
+        d = system.xp.asarray(d)
+        if d.shape != rhs.shape:
+            raise ValueError(f"lin_solver must return shape {rhs.shape}, got {tuple(d.shape)}")
+        state["lin_solver"] = self._name
+        relres = system.relative_residual(d, rhs)
+        return d, replace(info, relres=relres) if isinstance(info, SolveInfo) else SolveInfo(relres)
 
 
 class Preconditioner:
