@@ -10,7 +10,7 @@ from refopt.deep_conjugate._directions import preconditioned
 from refopt.deep_conjugate._grid_iteration import conjugate_gradients
 from refopt.deep_conjugate._models import Model
 from refopt.deep_conjugate._poisson_grid import SMALL, PoissonGrid
-from refopt_backends import resolve
+from refopt_backends import linear_operator, resolve
 
 # A row per level, the last for all coarser ones: weights of the sweeps (the finest level has
 # one), factor of the coarse correction, scale of the links to air on the next level.
@@ -228,15 +228,11 @@ class BoundNet:
         return steps
 
     def aspreconditioner(self) -> Any:
-        """M as a LinearOperator, for SciPy's own solvers."""
-        from scipy.sparse.linalg import LinearOperator
-
-        A = self.A
-
-        def apply(v: Any) -> Any:
-            return self(np.reshape(v, (-1,)))
-
-        return LinearOperator(A.shape, matvec=apply, rmatvec=apply, dtype=A.dtype)
+        """M as a LinearOperator, for SciPy's, or CuPy's, own solvers."""
+        A, xp = self.A, self.xp
+        return linear_operator(
+            lambda v: self(xp.reshape(v, (-1,))), A.shape, xp.empty(0, dtype=A.dtype)
+        )
 
 
 def largest_factor(w1: float, w2: float) -> float:

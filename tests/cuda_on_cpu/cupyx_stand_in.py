@@ -1,4 +1,4 @@
-"""``cupyx``, ``cupyx.scipy``, its ``linalg`` and ``sparse`` in one, beside cupy_stand_in.py."""
+"""``cupyx``, ``cupyx.scipy``, its ``linalg``, ``sparse`` and ``sparse.linalg`` in one, beside cupy_stand_in.py."""
 
 import sys
 from contextlib import contextmanager
@@ -48,6 +48,9 @@ class _Compressed:
             return _wrap(self._host @ other._host)
         return _cupy()._call(self._host.__matmul__, other)
 
+    def __sub__(self, other):
+        return _wrap(self._host - other._host)
+
     def __getitem__(self, key):
         return _wrap(self._host[_cupy()._unwrap(key)])
 
@@ -59,6 +62,12 @@ class _Compressed:
 
     def diagonal(self):
         return _cupy()._wrap(self._host.diagonal())
+
+    def max(self):
+        return _cupy()._wrap(_numpy.asarray(self._host.max()))
+
+    def astype(self, dtype):
+        return _wrap(self._host.astype(dtype))
 
     def get(self):
         return self._host.copy()
@@ -87,6 +96,16 @@ class csr_matrix(_Compressed):
 class csc_matrix(_Compressed):
     format = "csc"
     _scipys = _sparse.csc_matrix
+
+
+class LinearOperator:
+    """A matrix by its products, of ``cupyx.scipy.sparse.linalg``."""
+
+    def __init__(self, shape, matvec, rmatvec=None, matmat=None, dtype=None):
+        self.shape, self.matvec, self.dtype = shape, matvec, dtype
+
+    def __matmul__(self, x):
+        return self.matvec(x)
 
 
 def _cupy():

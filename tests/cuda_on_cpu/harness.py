@@ -48,8 +48,8 @@ def stand_in(folder):
     cupy._folder = Path(folder)
     before = _forget()
     sys.modules |= {"cupy": cupy}
-    cupyx_modules = ("cupyx", "cupyx.scipy", "cupyx.scipy.linalg", "cupyx.scipy.sparse")
-    sys.modules |= dict.fromkeys(cupyx_modules, cupyx)
+    parts = ("", ".scipy", ".scipy.linalg", ".scipy.sparse", ".scipy.sparse.linalg")
+    sys.modules |= dict.fromkeys((f"cupyx{part}" for part in parts), cupyx)
     try:
         yield cupy
     finally:
