@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import refopt
+from refopt.convex_relu._cones import central_directions
+from refopt.convex_relu._paper_admm import paper_admm
 from refopt.convex_relu._program import LOSSES, Program, columns
 from refopt.convex_relu._proximal_losses import PROXIMAL
 from refopt.convex_relu._u_steps import Hadamard, Sylvester
@@ -72,3 +74,54 @@ def test_a_fixed_penalty_and_no_relaxation_converge_too():
         X, Y, beta=0.5, gates=D, method="admm", rho=20.0, relax=1.0, adapt_rho=False, tol=1e-3
     )
     assert res.success and set(res.history["mu"]) == {20.0}
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.5])
+def test_the_papers_iteration_is_that_of_its_dense_system(gamma):
+    p, rho, beta = program(np.ones((2, D.shape[1]), bool)), 2.0, 0.3
+    C, (n, d) = p.of.size, X.shape
+    F = np.hstack([s * D[:, [i]] * X for i, s in zip(p.of, p.sign, strict=True)])
+    G = np.zeros((C * n, C * d))
+    for j, i in enumerate(p.of):
+        G[j * n : (j + 1) * n, j * d : (j + 1) * d] = (2.0 * D[:, [i]] - 1) * X
+    A = np.eye(C * d) + F.T @ F / rho + G.T @ G
+    v, lam, s, nu = np.zeros(C * d), np.zeros(C * d), np.zeros(C * n), np.zeros(C * n)
+    best = np.inf
+    run = paper_admm(p, central_directions(np, X, p.masks)[0], rho=rho, gamma_ratio=gamma)
+    next(run)
+    for _ in range(30):
+        u = np.linalg.solve(A, F.T @ Y / rho + v - lam + G.T @ (s - nu))
+        groups = (u + lam).reshape(C, d)
+        sizes = np.linalg.norm(groups, axis=1, keepdims=True)
+        v = (np.maximum(1 - beta / rho / sizes, 0) * groups).ravel()
+        s = np.maximum(G @ u + nu, 0)
+        lam, nu = lam + gamma * (u - v), nu + gamma * (G @ u - s)
+        iterate = next(run)
+        local = run.gi_frame.f_locals
+        np.testing.assert_allclose(local["v"].ravel(), v, atol=1e-10)
+        np.testing.assert_allclose(local["nu"].ravel(), nu, atol=1e-10)
+        assert iterate.fun <= best
+        best = iterate.fun
+    assert iterate.record["dual"] <= best
+
+
+def test_the_papers_preset_reaches_the_optimum():
+    exact = refopt.fit_convex_relu(X, Y, beta=0.5, gates=D, tol=1e-9)
+    res = refopt.fit_convex_relu(
+        X, Y, beta=0.5, gates=D, method="admm", splitting="paper", rho=2.0, tol=1e-3, maxiter=5000
+    )
+    assert res.success and res.fun_convex == pytest.approx(exact.fun_convex, rel=1.1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"loss": "hinge"}, "splitting must be 'consensus' for the hinge loss"),
+        ({"method": "interior-point"}, "splitting must be 'consensus' unless method is 'admm'"),
+        ({"eta": 1.0}, "eta must not be given with splitting 'paper'"),
+    ],
+)
+def test_the_papers_preset_refuses_what_it_has_not(change, text):
+    options = {"beta": 1.0, "method": "admm", "splitting": "paper"} | change
+    with pytest.raises(ValueError, match=f"^{text}"):
+        refopt.fit_convex_relu(X, Y, **options)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from refopt.convex_relu._program import weighted_grams
+
 _STEPS = 60
 _NEAR = 0.1
 
@@ -36,7 +38,7 @@ def central_directions(xp: Any, X: Any, masks: Any) -> tuple[Any, Any]:
     eye = xp.eye(d)
     for _ in range(_STEPS):
         gap = S * (g @ Xn.T) - s
-        H = xp.matmul(Xn.T, (a / s)[:, :, None] * Xn) + eye
+        H = weighted_grams(xp, Xn, a / s) + eye
         side = (S * ((1 - a * gap) / s)) @ Xn - g
         dg = xp.linalg.solve(H, side[:, :, None])[:, :, 0]
         ds = S * (dg @ Xn.T) + gap

@@ -27,6 +27,8 @@ def fit_convex_relu(
     gate_kind="gaussian",
     bias=False,
     method="auto",
+    splitting="consensus",
+    gamma_ratio=1.0,
     rho=None,
     eta=None,
     kappa=None,
@@ -89,6 +91,12 @@ def fit_convex_relu(
     method : {"auto", "interior-point", "admm"}, optional
         ``"interior-point"`` is the default up to 4000 samples. ``"admm"``: alternating
         directions with closed forms, for many samples and low accuracy.
+    splitting : {"consensus", "paper"}, optional
+        For ``"admm"``: ``"paper"`` is the iteration of [2]_ with its one fixed penalty rho
+        (1 by default), for the squared loss, an iteration being one step: a reference, for
+        it is slow and depends on rho.
+    gamma_ratio : float, optional
+        For ``"paper"``: the step of the duals over rho.
     rho, eta, kappa : float, optional
         For ``"admm"``: the penalty at the start (beta by default), and the weights of the
         cones (30 d/||X||_F^2) and of the predictions (4 n/(P ||X||_F^2)) in it.
@@ -194,7 +202,10 @@ def fit_convex_relu(
     n_gates = _validate.count(n_gates, "n_gates", 1)
     tol = max(_validate.nonnegative(tol, "tol"), _SINGLE if single else 0.0)
     method = _validate.choice(method, "method", ("auto", "interior-point", "admm"))
-    splitting = _splitting(rho, eta, kappa, relax, adapt_rho)
+    if _validate.choice(splitting, "splitting", ("consensus", "paper")) == "paper":
+        options = _paper_options(loss, method, rho, eta, kappa, gamma_ratio)
+    else:
+        options = _splitting(rho, eta, kappa, relax, adapt_rho)
     attack = _attack(xp, epsilon, p, perturb_mask, X.shape[1], bool(bias))
     generator = _rng.generator(rng)
     everything = given is None and kind == "all"
@@ -212,7 +223,7 @@ def fit_convex_relu(
         loss=loss,
         strict=given is not None,
         method=method,
-        splitting=splitting,
+        splitting=options,
         attack=attack,
         tol=tol,
         maxiter=_validate.count(maxiter, "maxiter"),
@@ -233,6 +244,19 @@ def _splitting(rho: Any, eta: Any, kappa: Any, relax: Any, adapt: Any) -> dict:
     for name, value in (("rho", rho), ("eta", eta), ("kappa", kappa)):
         options[name] = None if value is None else _validate.positive(value, name)
     return options
+
+
+def _paper_options(loss, method, rho, eta, kappa, gamma_ratio):
+    """Options of the paper's preset, checked."""
+    if loss != "squared":
+        raise ValueError(f"splitting must be 'consensus' for the {loss} loss, got 'paper'")
+    if method != "admm":
+        raise ValueError("splitting must be 'consensus' unless method is 'admm', got 'paper'")
+    for name, value in (("eta", eta), ("kappa", kappa)):
+        if value is not None:
+            raise ValueError(f"{name} must not be given with splitting 'paper', got {value!r}")
+    rho = 1.0 if rho is None else _validate.positive(rho, "rho")
+    return {"rho": rho, "gamma_ratio": _validate.positive(gamma_ratio, "gamma_ratio")}
 
 
 def _attack(xp: Any, epsilon: Any, p: Any, mask: Any, d: int, bias: bool) -> tuple | None:

@@ -16,7 +16,7 @@ from typing import Any
 from refopt import _status
 from refopt._driver import Iterate
 from refopt.convex_relu import _row_losses, _second_order_cones
-from refopt.convex_relu._program import Program, row_norms
+from refopt.convex_relu._program import Program, row_norms, weighted_grams
 from refopt.convex_relu._row_losses import longest_step
 from refopt.convex_relu._second_order_cones import Scaling
 from refopt_backends import cholesky
@@ -137,7 +137,7 @@ class _Path:
         xp, X = self.xp, self.program.X
         d = X.shape[1]
         self.weight = self.a / self.s
-        H = xp.matmul(X.T, self.weight[:, :, None] * X) + self.scaling.reduced_matrices()
+        H = weighted_grams(xp, X, self.weight) + self.scaling.reduced_matrices()
         trace = xp.sum(xp.sum(H * xp.eye(d), axis=2), axis=1)
         L = cholesky(H + (1e-15 * trace)[:, None, None] * xp.eye(d))
         if L is None:

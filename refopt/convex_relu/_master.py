@@ -9,6 +9,7 @@ from refopt import _driver
 from refopt.convex_relu import _cones
 from refopt.convex_relu._admm import admm
 from refopt.convex_relu._interior_point import interior_point, relative_gap
+from refopt.convex_relu._paper_admm import paper_admm
 from refopt.convex_relu._program import LOSSES, Program, columns
 from refopt.convex_relu._recovery import pruned
 from refopt.convex_relu._robust import robust_admm
@@ -16,7 +17,7 @@ from refopt.convex_relu._u_steps import Hadamard, Sylvester
 from refopt_backends import resolve
 
 _FACTORISED = 4_000  # samples up to which a step of the interior point method is affordable
-_HADAMARD = 2_000  # samples up to which a product with an n x n matrix is
+_HADAMARD = 2_000  # samples up to which a product with an n x n matrix is, if columns are more
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def solve_program(
     backend : str, optional
         As everywhere.
     splitting : dict, optional
-        Options of `admm`.
+        Options of `admm`, or with ``gamma_ratio`` of `paper_admm`.
     attack : (epsilon, p, on), optional
         Perturbations to train against, see `robust_admm`.
     callback, disp
@@ -143,7 +144,9 @@ def _iterates(program, directions, method, splitting, attack):
         return (yield from robust_admm(program, directions, *attack))
     if method == "interior-point":
         return (yield from interior_point(program, directions))
-    u_step = Hadamard if n <= _HADAMARD else Sylvester
+    if "gamma_ratio" in splitting:
+        return (yield from paper_admm(program, directions, **splitting))
+    u_step = Hadamard if n <= min(C, _HADAMARD) else Sylvester
     return (yield from admm(program, directions, u_step, **splitting))
 
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from refopt import losses
 
+_BLOCK = 4_000_000  # numbers of a temporary array
+
 LOSSES: dict[str, Any] = {
     "squared": losses.Squared,
     "logistic": losses.Logistic,
@@ -110,3 +112,15 @@ def columns(xp: Any, sides: Any) -> tuple[Any, Any]:
     """Pattern and sign of each column: v where ``sides[0]``, then w where ``sides[1]``."""
     v, w = (xp.nonzero(side)[0] for side in sides)
     return xp.concat([v, w]), xp.concat([xp.ones(v.shape[0]), -xp.ones(w.shape[0])])
+
+
+def weighted_grams(xp: Any, X: Any, weights: Any) -> Any:
+    """X' diag(w) X for every row w of `weights`, a block of rows at a time."""
+    n, d = X.shape
+    block = max(1, _BLOCK // (n * d))
+    return xp.concat(
+        [
+            xp.matmul(X.T, weights[k : k + block, :, None] * X)
+            for k in range(0, weights.shape[0], block)
+        ]
+    )
