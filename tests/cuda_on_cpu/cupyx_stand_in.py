@@ -1,4 +1,4 @@
-"""``cupyx``, ``cupyx.scipy``, its ``linalg``, ``sparse`` and ``sparse.linalg`` in one, beside cupy_stand_in.py."""
+"""``cupyx``, its ``scipy`` with ``linalg``, ``sparse``, ``sparse.linalg``: all in one module."""
 
 import sys
 from contextlib import contextmanager
