@@ -665,6 +665,16 @@ _CONVEX_RELU = (
     ),
 )
 
+_GATE_PRICING = (
+    Kernel(
+        "box_least_squares",
+        "gate_pricing",
+        "X (n, d), upper (n,) >= 0 or inf, G (b, d), A (b, n) -> W (b, d), A (b, n)",
+        "For each row the A with 0 <= A <= upper, from the one given on, for which W = G - A X is "
+        "shortest. A is unique where rows inside their bounds are independent, W always.",
+    ),
+)
+
 KERNELS = _indexed(
     *_TRANSPORT,
     *_FORESTS,
@@ -682,4 +692,5 @@ KERNELS = _indexed(
     *_SKETCHING,
     *_CONVOLUTION,
     *_CONVEX_RELU,
+    *_GATE_PRICING,
 )
