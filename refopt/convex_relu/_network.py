@@ -6,10 +6,9 @@ import numpy as np
 from scipy.optimize import minimize
 
 from refopt import _validate
-from refopt.losses import Hinge, Logistic, Squared
+from refopt.convex_relu._program import LOSSES
 from refopt_backends import namespace_of, resolve
 
-LOSSES: dict[str, Any] = {"squared": Squared(), "logistic": Logistic(), "hinge": Hinge()}
 _KEPT = 1e-4  # neurons smaller than the largest times this are dropped after training
 
 
@@ -65,7 +64,7 @@ def relu_network_objective(X, y, W1, w2, *, beta, loss="squared", backend=None):
     """
     X, y, W1, w2 = network_arrays(X, y, W1, w2, loss, backend)
     beta = _validate.nonnegative(beta, "beta")
-    return balanced_objective(X, y, W1, w2, beta, LOSSES[loss])
+    return balanced_objective(X, y, W1, w2, beta, LOSSES[loss]())
 
 
 def network_arrays(X, y, W1, w2, loss, backend):

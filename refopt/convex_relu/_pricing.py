@@ -17,7 +17,6 @@ SMALL = 2**15  # entries of X below which the reference prices without waking a 
 
 _EXACT_ROWS = 2000
 _EXACT_RANK = 3
-_REFINED = 60  # starts that are worth a DCA
 _APART = math.cos(0.02)  # directions nearer than this angle are one
 
 
@@ -30,7 +29,7 @@ class GatePrices(NamedTuple):
     exact: bool
 
 
-def price_gates(X, r, *, side="both", kind="auto", n_starts=500, starts=None, rng=None,
+def price_gates(X, r, *, side="both", kind="auto", n_starts=200, starts=None, rng=None,
                 backend=None):  # fmt: skip
     """Search the directions u in which a neuron lowers the objective fastest.
 
@@ -50,11 +49,11 @@ def price_gates(X, r, *, side="both", kind="auto", n_starts=500, starts=None, rn
         Signs of the output weights.
     kind : {"auto", "exact", "dca", "arc", "pivot"}, default "auto"
         ``"exact"`` visits all cells of the arrangement of the lines ``x_k'u = 0``, about
-        n^(rank - 1) of them. The others start at many points: ``"arc"`` turns towards the
-        maximiser of the current cell; ``"dca"`` improves the best 60 of these by difference
-        of convex functions; ``"pivot"`` improves them from cell to cell. ``"auto"`` is exact up
-        to rank 3 and 2000 rows, else ``"dca"``.
-    n_starts : int, default 500
+        n^(rank - 1) of them. The others climb from many points: ``"dca"`` by differences of
+        convex functions, ``"pivot"`` from cell to cell; ``"arc"`` turns towards the maximiser
+        that the current cell would have without its walls. ``"auto"`` is exact up to rank 3 and
+        2000 rows, else ``"dca"``.
+    n_starts : int, default 200
         Random starts, besides `starts`, of searches that are not exact.
     starts : array_like, shape (d, m), optional
         Further starts, as the neurons of a network.
@@ -67,7 +66,7 @@ def price_gates(X, r, *, side="both", kind="auto", n_starts=500, starts=None, rn
     -------
     U : array, shape (d, k)
         Different directions of length 1, highest price first; local maximisers where
-        `kind` is neither ``"arc"`` nor the work too short for them.
+        `kind` is not ``"arc"``.
     values : array, shape (k,)
         ``h`` of each, positive. None is above beta at a global optimum.
     sides : ndarray of int, shape (k,)
@@ -189,24 +188,15 @@ class Pricer:
         count = min(self.n_starts, 50) if self.exact else self.n_starts
         starts.append(xp.asarray(rng.standard_normal((count, self.rank))))
         U = normalised(xp.concat(starts, axis=0))
-        first = U.shape[0] - count  # given ones and the exact one are refined in any case
-        U = self._ascend(X, q, U, first)
+        U = self._ascend(X, q, U)
         if self.exact and value > 0:
             U = xp.concat([xp.asarray(u)[None, :], U], axis=0)
         return self._best_apart(X, q, U)
 
-    def _ascend(self, X, q, U, first):
-        xp = self.xp
-        U = xp.concat([U[:first, :], arc(X, q, U[first:, :])], axis=0)
+    def _ascend(self, X, q, U):
         if self.kind == "arc":
-            return U
-        values = prices(X, q, U[first:, :])
-        order = [first + int(k) for k in xp.argsort(-values)[:_REFINED]]
-        index = xp.asarray([*range(first), *order])
-        U = xp.take(U, index, axis=0)
-        if self.kind == "pivot":
-            return pivot(X, q, U, self.kernels)
-        return dca(X, q, U, self.kernels)
+            return arc(X, q, U)
+        return {"dca": dca, "pivot": pivot}[self.kind](X, q, U, self.kernels)
 
     def _best_apart(self, X, q, U):
         """Different directions in the user's coordinates, highest first."""

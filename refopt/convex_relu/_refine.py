@@ -1,0 +1,190 @@
+"""Refinement of patterns: column generation for the program over all of them.
+
+Each round solves the convex program over the patterns at hand, prices new ones with its
+dual solution, and adds those that would lower the objective. It begins with the patterns of
+a locally trained network, without which it takes many rounds.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refopt import _driver, _status
+from refopt.convex_relu._master import solve_program
+from refopt.convex_relu._network import (
+    balanced,
+    balanced_objective,
+    predictions,
+    random_network,
+    train,
+)
+from refopt.convex_relu._pricing import Pricer
+from refopt.convex_relu._program import LOSSES
+
+TRAINING = 2000  # L-BFGS iterations of the first network
+POLISHING = 200  # and of the network of a round
+MOST_NEW = 25  # directions per side and round
+_ON_KINK = 1e-9  # |x_k'u| of such rows, relative to ||x_k|| ||u||
+_ROUNDING = 1e-9  # by which an exact psi is raised
+_LEAST_VIOLATION = 1e-9
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What a round of refinement has.
+
+    Attributes
+    ----------
+    W1, w2 : array
+        The best network so far, balanced.
+    patterns : bool array, shape (n, P)
+    sides : bool array, shape (2, P)
+        Which patterns have a column v, which a column w.
+    master : Master or None
+        The program's solution over these patterns.
+    net, lower_bound : float
+        Objective of the network; the best bound so far.
+    psi : float
+        The highest price at the dual point of the bound.
+    exact : bool
+        Whether psi is the highest price there is, so that the bound is rigorous.
+    """
+
+    W1: Any
+    w2: Any
+    patterns: Any
+    sides: Any
+    master: Any
+    net: float
+    lower_bound: float
+    psi: float
+    exact: bool
+
+    @property
+    def gap(self):
+        """(net - lower_bound)/net, 0 at least."""
+        return max(0.0, self.net - self.lower_bound) / self.net if self.net > 0 else 0.0
+
+
+def lower_bound(loss: Any, r: Any, y: Any, psi: float, beta: float) -> float:
+    """The largest ``-f*(t r)`` that is known over 0 <= t <= beta/psi.
+
+    It bounds the objective of every network if psi is at least the largest price at r.
+    """
+    most = beta / (psi * (1 + _ROUNDING)) if psi > 0 else np.inf
+    return -loss.conjugate(min(loss.dual_scale(r, y), most) * r, y)
+
+
+def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, network=None,
+           n_starts=200, kind="auto"):  # fmt: skip
+    """Generate rounds for the driver; `Iterate.x` is a `Refined`, its error the relative gap.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, d)
+    y : ndarray, shape (n,)
+    beta : float
+    loss : {"squared", "logistic", "hinge"}
+    tol : float
+        The gap that the driver asks for; the programs are solved to a part of it.
+    kernels : KernelTable
+    rng : Generator
+    m_init : int
+        Neurons of the network that is trained first.
+    patterns : bool array, shape (n, P), optional
+        Further patterns to begin with.
+    network : tuple of ndarray, optional
+        (W1, w2) to begin with instead of training one.
+    n_starts, kind
+        Of `price_gates`.
+
+    Yields
+    ------
+    Iterate
+    """
+    f, pricer = LOSSES[loss](), Pricer(X, kind, n_starts, kernels)
+    W1, w2 = network if network is not None else train(
+        X, y, beta, f, *random_network(X, m_init, rng), maxiter=TRAINING)  # fmt: skip
+    net = balanced_objective(X, y, W1, w2, beta, f)
+    zero = np.zeros_like(y)
+    if f.value(zero, y) <= net:
+        W1, w2, net = W1[:, :0], w2[:0], f.value(zero, y)
+    masks, sides = _patterns_of(X, W1.T, np.sign(w2))
+    if patterns is not None:
+        masks, sides = _joined(
+            (masks, sides), (np.asarray(patterns).T, np.ones((2, patterns.shape[1]), bool))
+        )
+    r = f.gradient(predictions(X, W1, w2), y)
+    psi, directions, signs = _priced(pricer, r, W1, rng)
+    best_bound = max(0.0, lower_bound(f, r, y, psi, beta))
+    bound_psi, master = psi, None
+    while True:
+        yield _iterate(
+            Refined(W1, w2, masks.T, sides, master, net, best_bound, bound_psi, pricer.exact), psi
+        )
+        # The first dual point is the network's own, whose patterns are there in any case.
+        if master is not None and not len(signs):
+            return _status.STALLED, "No direction has a price above beta."
+        new = _patterns_of(X, directions, signs)
+        masks, sides = _joined((masks, sides), new)
+        master = solve_program(
+            X, y, masks.T, beta=beta, loss=loss, sides=sides, tol=min(1e-6, 0.03 * tol),
+            backend=kernels.name,
+        )  # fmt: skip
+        V = np.vstack([master.V.T, master.W.T])
+        signs = np.repeat([1.0, -1.0], len(masks))
+        trained = balanced(V, signs)
+        polished = train(X, y, beta, f, *trained, maxiter=POLISHING, kept=1e-8)
+        for candidate in (trained, polished):
+            value = balanced_objective(X, y, *candidate, beta, f)
+            if value < net:
+                W1, w2, net = *candidate, value
+        psi, directions, signs = _priced(pricer, master.r, trained[0], rng, beta)
+        bound = lower_bound(f, master.r, y, psi, beta)
+        if bound > best_bound:
+            best_bound, bound_psi = bound, psi
+        used = np.stack([np.any(master.V != 0, axis=0), np.any(master.W != 0, axis=0)])
+        alive = used.any(axis=0)
+        masks, sides = masks[alive], used[:, alive]
+        masks, sides = _joined((masks, sides), _patterns_of(X, W1.T, np.sign(w2)))
+
+
+def _iterate(state, psi):
+    P = 0 if state.master is None else int(state.sides.sum())
+    record = {"net": state.net, "lower_bound": state.lower_bound, "psi": psi, "P": float(P)}
+    return _driver.Iterate(x=state, fun=state.net, error=state.gap, record=record)
+
+
+def _priced(pricer, r, W1, rng, beta=0.0):
+    """The highest price; directions above beta with their signs, the best of each side."""
+    psi, rows, signs = 0.0, [], []
+    for sign in (1.0, -1.0):
+        U, values = pricer(-sign * r, W1, rng)
+        above = values > beta * (1 + _LEAST_VIOLATION)
+        psi = max(psi, float(values[0]) if len(values) else 0.0)
+        rows.append(U[above][:MOST_NEW])
+        signs.append(np.full(len(rows[-1]), sign))
+    return psi, np.vstack(rows), np.concatenate(signs)
+
+
+def _patterns_of(X, U, signs):
+    """Patterns of directions, rows of U, and their sides; rows of X on a kink count as off."""
+    H = U @ X.T
+    sizes = np.outer(np.linalg.norm(U, axis=1), np.linalg.norm(X, axis=1))
+    return H > _ON_KINK * sizes, np.stack([signs > 0, signs < 0])
+
+
+def _joined(one, other):
+    """Both sets of patterns, each pattern once with all its sides, without the empty one."""
+    masks, sides = np.vstack([one[0], other[0]]), np.hstack([one[1], other[1]])
+    packed = [row.tobytes() for row in np.packbits(masks, axis=1)]
+    place: dict[bytes, int] = {}
+    for k, key in enumerate(packed):
+        if key not in place:
+            if masks[k].any():
+                place[key] = k
+        else:
+            sides[:, place[key]] |= sides[:, k]
+    kept = list(place.values())
+    return masks[kept], sides[:, kept]
