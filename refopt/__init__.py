@@ -44,6 +44,10 @@ _HOMES = {
             "svm_dual",
         ),
         "refopt.convex_relu": (
+            "adversarial_loss",
+            "certify_network",
+            "price_gates",
+            "relu_network_objective",
             "all_relu_patterns",
             "convex_relu_path",
             "fit_convex_relu",

@@ -326,6 +326,23 @@ TABLE = {
         lambda A, b, **o: refopt.sketch_lstsq(A, b, rng=0, **o),
         {"A": TALL[:, :80], "b": TALL_SIDE}, lambda result: [result[0]],
     ),
+    "price_gates": Entry(
+        lambda X, r, **o: refopt.price_gates(X, r, **{"n_starts": 9, "rng": 0} | o),
+        {"X": ROWS, "r": LABELS}, lambda found: [found.values],
+    ),
+    "certify_network": Entry(
+        lambda X, y, W1, w2: refopt.certify_network(X, y, W1, w2, beta=9.0, n_starts=9, rng=0),
+        {"X": ROWS, "y": LABELS, "W1": ROWS[:6, :3], "w2": ROWS[6, :3]},
+        lambda res: [res.fun, res.lower_bound, res.psi],
+    ),
+    "relu_network_objective": Entry(
+        lambda X, y, W1, w2: refopt.relu_network_objective(X, y, W1, w2, beta=9.0),
+        {"X": ROWS, "y": LABELS, "W1": ROWS[:6, :3], "w2": ROWS[6, :3]},
+    ),
+    "adversarial_loss": Entry(
+        lambda X, y, W1, w2: refopt.adversarial_loss(X, y, W1, w2, epsilon=0.5, rng=0),
+        {"X": ROWS[:9], "y": LABELS[:9], "W1": ROWS[:6, :3], "w2": ROWS[6, :3]},
+    ),
     "fit_convex_relu": Entry(
         lambda X, y, **o: refopt.fit_convex_relu(X, y, **{"beta": 9.0, "n_gates": 9, "rng": 0} | o),
         {"X": WIDE_ROWS[:, :20], "y": LABELS}, lambda res: [res.x, res.fun, res.W1],

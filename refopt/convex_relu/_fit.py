@@ -10,6 +10,7 @@ from refopt.convex_relu import _gates
 from refopt.convex_relu._master import Master, solve_program
 from refopt.convex_relu._program import LOSSES
 from refopt.convex_relu._recovery import network
+from refopt.convex_relu._refined_fit import fit_refined
 from refopt_backends import resolve
 
 _SINGLE = 1e-6  # least tolerance of a relative gap of data in single precision
@@ -29,6 +30,8 @@ def fit_convex_relu(
     method="auto",
     splitting="consensus",
     gamma_ratio=1.0,
+    refine=0,
+    m_init=60,
     rho=None,
     eta=None,
     kappa=None,
@@ -97,6 +100,15 @@ def fit_convex_relu(
         it is slow and depends on rho.
     gamma_ratio : float, optional
         For ``"paper"``: the step of the duals over rho.
+    refine : int, optional
+        Largest number of rounds that add patterns to the program: it begins with those of a
+        network that L-BFGS trains, and with `gates` if there are any, and prices new ones as
+        `price_gates` does. The bound is then one for all networks: rigorous up to rank 3 and
+        2000 samples, where ``gap_kind`` is ``"global-exact"``; otherwise an estimate,
+        ``"heuristic"``. Usually three to six rounds, and far better networks than those of random
+        patterns. For NumPy arrays.
+    m_init : int, optional
+        With `refine`: neurons of the network that is trained first.
     rho, eta, kappa : float, optional
         For ``"admm"``: the penalty at the start (beta by default), and the weights of the
         cones (30 d/||X||_F^2) and of the predictions (4 n/(P ||X||_F^2)) in it.
@@ -209,12 +221,25 @@ def fit_convex_relu(
     attack = _attack(xp, epsilon, p, perturb_mask, X.shape[1], bool(bias))
     generator = _rng.generator(rng)
     everything = given is None and kind == "all"
+    rounds = _validate.count(refine, "refine")
+    limits = {
+        "time_limit": None if time_limit is None else _validate.positive(time_limit, "time_limit"),
+        "callback": callback,
+        "disp": _validate.display(disp),
+    }
     if given is not None:
         D, G = _given_gates(xp, X, given)
+    elif rounds and not everything:
+        D = None
     elif everything:
         D, G = _gates.all_relu_patterns(X), None
     else:
         D, G = _gates.sample(xp, X, n_gates, kind, generator)
+    if rounds:
+        return fit_refined(
+            X, y, D, beta=beta, loss=loss, rounds=rounds, tol=tol, rng=generator, kernels=kernels,
+            m_init=_validate.count(m_init, "m_init", 1), single=single, **limits,
+        )  # fmt: skip
     master = solve_program(
         X,
         y,
@@ -227,10 +252,8 @@ def fit_convex_relu(
         attack=attack,
         tol=tol,
         maxiter=_validate.count(maxiter, "maxiter"),
-        time_limit=None if time_limit is None else _validate.positive(time_limit, "time_limit"),
         backend=kernels.name,
-        callback=callback,
-        disp=_validate.display(disp),
+        **limits,
     )
     problem = X, y, beta, LOSSES[loss]()
     return _result(xp, kernels, problem, master, D, G, tol, single, _gap_kind(everything, attack))

@@ -100,7 +100,7 @@ def price_gates(X, r, *, side="both", kind="auto", n_starts=200, starts=None, rn
     >>> X = np.array([[1.0, 1], [2, 1], [-1, 1]])
     >>> U, values, sides, exact = price_gates(X, np.array([-1.0, -1, 1]))
     >>> exact, int(sides[0]), round(float(values[0]), 6)
-    (True, 1, 3.535534)
+    (True, 1, 3.605551)
     """
     X, r, xp, kernels = intake(X, r, backend)
     _validate.choice(side, "side", ("both", *SIDES))

@@ -41,8 +41,12 @@ class Refined:
     patterns : bool array, shape (n, P)
     sides : bool array, shape (2, P)
         Which patterns have a column v, which a column w.
+    solved : bool array
+        The patterns of the last program.
     master : Master or None
-        The program's solution over these patterns.
+        Its solution.
+    r : array, shape (n,)
+        The dual point of the bound.
     net, lower_bound : float
         Objective of the network; the best bound so far.
     psi : float
@@ -55,7 +59,9 @@ class Refined:
     w2: Any
     patterns: Any
     sides: Any
+    solved: Any
     master: Any
+    r: Any
     net: float
     lower_bound: float
     psi: float
@@ -118,16 +124,30 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
     r = f.gradient(predictions(X, W1, w2), y)
     psi, directions, signs = _priced(pricer, r, W1, rng)
     best_bound = max(0.0, lower_bound(f, r, y, psi, beta))
-    bound_psi, master = psi, None
+    bound_psi, bound_r, solved, master = psi, r, None, None
     while True:
         yield _iterate(
-            Refined(W1, w2, masks.T, sides, master, net, best_bound, bound_psi, pricer.exact), psi
+            Refined(
+                W1,
+                w2,
+                masks.T,
+                sides,
+                solved,
+                master,
+                bound_r,
+                net,
+                best_bound,
+                bound_psi,
+                pricer.exact,
+            ),
+            psi,
         )
         # The first dual point is the network's own, whose patterns are there in any case.
         if master is not None and not len(signs):
             return _status.STALLED, "No direction has a price above beta."
         new = _patterns_of(X, directions, signs)
         masks, sides = _joined((masks, sides), new)
+        solved = masks.T
         master = solve_program(
             X, y, masks.T, beta=beta, loss=loss, sides=sides, tol=min(1e-6, 0.03 * tol),
             backend=kernels.name,
@@ -136,14 +156,14 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
         signs = np.repeat([1.0, -1.0], len(masks))
         trained = balanced(V, signs)
         polished = train(X, y, beta, f, *trained, maxiter=POLISHING, kept=1e-8)
-        for candidate in (trained, polished):
-            value = balanced_objective(X, y, *candidate, beta, f)
+        for first, second in (trained, polished):
+            value = balanced_objective(X, y, first, second, beta, f)
             if value < net:
-                W1, w2, net = *candidate, value
+                W1, w2, net = first, second, value
         psi, directions, signs = _priced(pricer, master.r, trained[0], rng, beta)
         bound = lower_bound(f, master.r, y, psi, beta)
         if bound > best_bound:
-            best_bound, bound_psi = bound, psi
+            best_bound, bound_psi, bound_r = bound, psi, master.r
         used = np.stack([np.any(master.V != 0, axis=0), np.any(master.W != 0, axis=0)])
         alive = used.any(axis=0)
         masks, sides = masks[alive], used[:, alive]
