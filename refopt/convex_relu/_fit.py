@@ -222,6 +222,10 @@ def fit_convex_relu(
     generator = _rng.generator(rng)
     everything = given is None and kind == "all"
     rounds = _validate.count(refine, "refine")
+    if rounds and (attack is not None or splitting == "paper" or method == "admm"):
+        raise ValueError(
+            f"refine must be 0 with epsilon > 0, the paper's splitting or 'admm', got {rounds}"
+        )
     limits = {
         "time_limit": None if time_limit is None else _validate.positive(time_limit, "time_limit"),
         "callback": callback,
