@@ -169,7 +169,9 @@ def test_bad_arguments_of_attacks_are_refused(changes, text):
         refopt.adversarial_loss(**{"X": XOR, "y": XOR_LABELS, "epsilon": 0.1} | network | changes)
 
 
-@pytest.mark.parametrize("changes", [{"epsilon": 0.1}, {"splitting": "paper"}, {"method": "admm"}])
+@pytest.mark.parametrize(
+    "changes", [{"epsilon": 0.1}, {"splitting": "paper", "method": "admm"}, {"method": "admm"}]
+)
 def test_refinement_is_refused_where_it_has_no_meaning(changes):
     with pytest.raises(ValueError, match="refine must be 0"):
         refopt.fit_convex_relu(XOR, XOR_LABELS, beta=0.3, refine=2, **changes)
