@@ -6,7 +6,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator
 
 import pressure_systems
-from refopt import PoissonGrid, deep_conjugate_direction, poisson_rhs, project
+from refopt import MultilevelNet, PoissonGrid, deep_conjugate_direction, poisson_rhs, project
 from refopt.problems import pressure_scene, swirl_velocity
 
 FULL = {"full_output": True}
@@ -176,27 +176,17 @@ def test_models_of_grids_ask_for_a_grid_and_errors_in_models_are_the_callers():
         deep_conjugate_direction(PoissonGrid([2, 1, 1]), np.ones(2), OfGrids())
 
 
-def test_a_model_with_an_iteration_of_its_own_on_grids_is_asked_for_it():
+def test_a_network_bound_to_another_grid_is_a_preconditioner_only():
     A, _, b = pressure_systems.system("smoke", 12)
-
-    class Own:
-        is_linear_spd = True
-
-        def setup(self, grid):
-            assert grid is A
-            return self
-
-        def __call__(self, r):
-            return r
-
-        def grid_solver(self, system):
-            from refopt.deep_conjugate._directions import conjugate_gradients
-
-            yield from conjugate_gradients(system)
-
-    x, res = deep_conjugate_direction(A, b, Own(), **FULL)
-    assert res.n_model == 0 and np.array_equal(x, deep_conjugate_direction(A, b)[0])
-    assert deep_conjugate_direction(A, b, Own(), n_orth=2, **FULL)[1].n_model > 0
+    other = PoissonGrid(np.ones((5, 5, 5), int), outside="air")
+    assert other.n != A.n
+    same = PoissonGrid(A.cells, outside=A.outside)
+    whole, res = deep_conjugate_direction(A, b, MultilevelNet(), rtol=1e-10, **FULL)
+    x, generic = deep_conjugate_direction(A, b, MultilevelNet().setup(same), rtol=1e-10, **FULL)
+    assert res.success and generic.success and abs(res.nit - generic.nit) <= 1
+    assert np.linalg.norm(x - whole) <= 1e-8 * np.linalg.norm(x)
+    with pytest.raises(ValueError, match="shape"):
+        deep_conjugate_direction(A, b, MultilevelNet().setup(other))
 
 
 @pytest.mark.parametrize("kind", ["smoke", "dam", "box"])

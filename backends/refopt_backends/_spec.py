@@ -555,8 +555,8 @@ _VCYCLE = (
     Kernel(
         "vcycle_cg_start",
         "vcycle",
-        "hierarchy, r (field), scale -> state",
-        "Conjugate gradients with M for scale (D - W) x = r, all weights 1, at x = 0.",
+        "hierarchy, b (n,), scale -> state",
+        "Conjugate gradients with M for scale (D - W) x = b, all weights 1, at x = 0; n unknowns.",
     ),
     Kernel(
         "vcycle_cg_step",
@@ -565,11 +565,22 @@ _VCYCLE = (
         "One iteration: the state goes on; drop is by how much the error's squared A-norm falls.",
     ),
     Kernel(
-        "vcycle_cg_add",
+        "vcycle_cg_solution",
         "vcycle",
-        "state, x (field)",
-        "x plus what the iteration has found since the last call.",
-        written=(1,),
+        "state -> x (n,)",
+        "The solution so far.",
+    ),
+    Kernel(
+        "vcycle_cg_residual",
+        "vcycle",
+        "state -> r'r, x'Ax/2 - b'x",
+        "The true residual r = b - A x, recomputed from x.",
+    ),
+    Kernel(
+        "vcycle_cg_restart",
+        "vcycle",
+        "state -> None",
+        "The iteration begins anew at its x, from the true residual.",
     ),
 )
 

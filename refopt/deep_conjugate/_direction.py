@@ -4,10 +4,11 @@ import math
 
 from refopt import _validate
 from refopt.deep_conjugate import _directions, _models, _result
+from refopt.deep_conjugate._grid_iteration import GridIteration
 from refopt.deep_conjugate._nullspace import null_space
 from refopt.deep_conjugate._operators import as_operator
 from refopt.deep_conjugate._safeguard import guarded
-from refopt.deep_conjugate._system import LinearSystem
+from refopt.deep_conjugate._system import LinearSystem, dot
 
 # Right-hand sides beyond these sizes are solved in other units.
 LEAST, MOST = 1e-60, 1e60
@@ -184,23 +185,29 @@ def solve(
     operator = as_operator(A, b, backend, check=check)
     n = operator.n
     b_user = _vector(operator, b, "b")
-    unit = _unit(operator.xp, b_user)
-    rhs = operator.enter(b_user)
-    rhs /= unit
-    start = None
+    xp, unit = operator.xp, _unit(operator.xp, b_user)
+
+    def measured(v):  # in other units where squares would leave the range
+        v = xp.astype(v, xp.float64, copy=False)
+        return v if unit == 1.0 else v / unit
+
+    rhs, start = measured(b_user), None
     if x0 is not None:
-        start = operator.enter(_vector(operator, _validate.as_array(x0, "x0"), "x0"))
-        start /= unit
+        start = measured(_vector(operator, _validate.as_array(x0, "x0"), "x0"))
     rtol, atol = _validate.nonnegative(rtol, "rtol"), _validate.nonnegative(atol, "atol")
     maxiter = 10 * n if maxiter is None else _validate.count(maxiter, "maxiter")
     if time_limit is not None:
         time_limit = _validate.positive(time_limit, "time_limit")
     steps = make_steps(operator, b_user)
-    system = LinearSystem(operator, rhs, start, null_space(nullspace, operator, b_user))
+    zeros = null_space(nullspace, operator, b_user)
+    if isinstance(steps, GridIteration):
+        system = steps.system(operator, rhs, start, zeros)
+    else:
+        system = LinearSystem(operator, rhs, start, zeros)
     system.tau = max(rtol * system.b_norm, atol / unit)
 
     def leave(x):  # in the user's shape and units
-        return operator.xp.reshape(operator.leave(x) * unit, b.shape)
+        return xp.reshape(x if unit == 1.0 else x * unit, b.shape)
 
     outcome = _result.run(
         system, steps(system), unit=unit, leave=leave, maxiter=maxiter, callback=callback,
@@ -226,8 +233,8 @@ def _iteration(model, n_orth, safeguard):
         return lambda system: _directions.unguarded(system, model, n_orth)
     if safeguard is True or not linear:
         return lambda system: guarded(system, model, n_orth)
-    if model.grid_solver is not None and n_orth == 1:
-        return model.grid_solver
+    if model.bound is not None and n_orth == 1:
+        return GridIteration(model)
     return lambda system: _directions.preconditioned(system, model, n_orth)
 
 
@@ -241,12 +248,16 @@ def _vector(operator, value, name):
         )
     flat = operator.xp.reshape(value, (-1,))
     flat = _validate.real_array(operator.xp, flat, name, 1)
-    return _validate.all_finite(operator.xp, flat, name)
+    if not 0.0 < dot(flat, flat) < math.inf:  # a pass less than a search for NaN
+        _validate.all_finite(operator.xp, flat, name)
+    return flat
 
 
 def _unit(xp, b):
     """A power of two near the largest entry, where squares would leave the range; else 1."""
     if not b.shape[0]:
+        return 1.0
+    if LEAST**2 <= dot(b, b) / b.shape[0] and dot(b, b) <= MOST**2:
         return 1.0
     largest = max(float(xp.max(b)), -float(xp.min(b)))
     return 1.0 if largest == 0 or LEAST <= largest <= MOST else 2.0 ** math.frexp(largest)[1]

@@ -20,9 +20,8 @@ class Model:
         Whether it is r -> M r with M symmetric positive definite.
     normalize : bool
         Whether it is called with r/|r|.
-    grid_solver : callable, optional
-        An iteration of the model's own on the padded fields of a `LinearSystem`, with the
-        results of `preconditioned`: system -> generator of iterates.
+    bound : optional
+        A `BoundNet`, whose kernels may do whole steps: see `GridIteration`.
     """
 
     def __init__(
@@ -30,10 +29,10 @@ class Model:
         function: Callable,
         linear: bool,
         normalize: bool,
-        grid_solver: Callable | None = None,
+        bound: Any = None,
     ):
         self.function, self.linear, self.normalize = function, linear, normalize
-        self.grid_solver = grid_solver
+        self.bound = bound
 
     def propose(self, system: Any) -> Any | None:
         """The direction for the system's residual, None if it is zero or not finite.
@@ -112,4 +111,4 @@ def bind(model: Any, A: Any, operator: Any, b: Any, normalize: Any) -> Model | N
             )
         function, linear = given.product, True
     normalize = not linear if normalize == "auto" else normalize
-    return Model(function, linear, normalize, getattr(model, "grid_solver", None))
+    return Model(function, linear, normalize, model if hasattr(model, "hierarchy") else None)

@@ -6,9 +6,6 @@ from typing import Any
 import numpy as np
 
 from refopt import _validate
-from refopt.deep_conjugate._directions import preconditioned
-from refopt.deep_conjugate._grid_iteration import conjugate_gradients
-from refopt.deep_conjugate._models import Model
 from refopt.deep_conjugate._poisson_grid import SMALL, PoissonGrid
 from refopt_backends import linear_operator, resolve
 
@@ -213,19 +210,6 @@ class BoundNet:
             return xp.asarray(r, copy=True)
         z = A.unpad(self.kernels.vcycle(self.hierarchy, A.pad(r / largest, xp.float32)))
         return xp.astype(z, r.dtype) * (largest / A.scale)
-
-    @property
-    def grid_solver(self) -> Any:
-        """The iteration in the kernels' own form, from a system to a generator."""
-        if self.A.face_weights is not None:
-            return None
-
-        def steps(system: Any) -> Any:
-            if system.nullspace.trivial and system.operator.kernels is self.kernels:
-                return conjugate_gradients(system, self.hierarchy)
-            return preconditioned(system, Model(self, True, False), 1)
-
-        return steps
 
     def aspreconditioner(self) -> Any:
         """M as a LinearOperator, for SciPy's, or CuPy's, own solvers."""

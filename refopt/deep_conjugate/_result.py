@@ -8,7 +8,6 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from refopt import _driver, _status, _validate
-from refopt.deep_conjugate._system import dot
 
 MEASURE = "residual"
 
@@ -17,7 +16,7 @@ def run(system, algorithm, *, unit, leave, maxiter, callback, disp, time_limit):
     """`_driver.run` on a system: the callback sees x and the result in the user's units."""
 
     def view(iterate, nit):
-        x = leave(system.x)
+        x = leave(system.solution())
         if alone:
             return x
         return OptimizeResult(
@@ -57,7 +56,7 @@ def finish(system, outcome, *, unit, leave, dtype, full_output):
     unit : float
         What right-hand sides and solutions were divided by.
     leave : callable
-        From the system's x to the user's, in float64 and his units.
+        From a solution to the user's, in float64 and his units.
     dtype : dtype
         Of the solution that is returned.
     full_output : bool
@@ -68,11 +67,9 @@ def finish(system, outcome, *, unit, leave, dtype, full_output):
     info : int or OptimizeResult
     """
     xp = system.operator.xp
-    system.nullspace.remove(system.x)
-    r = system.r if system.is_true else system.true_residual()
-    residual = math.sqrt(dot(r, r))
+    residual, energy = system.known or system.verified()
     status = _settled(outcome.status, residual, system.tau)
-    x = xp.astype(leave(system.x), dtype, copy=False)
+    x = xp.astype(leave(system.solution()), dtype, copy=False)
     detail = _detail(system, outcome.detail, dtype, unit)
     if status == _status.INFEASIBLE:
         message = f"{detail} The residual is {residual * unit:.3g}."
@@ -94,7 +91,7 @@ def finish(system, outcome, *, unit, leave, dtype, full_output):
     history["accepted"] = history["accepted"] > 0
     return x, OptimizeResult(
         x=x,
-        fun=-0.5 * (dot(system.x, system.b) + dot(system.x, r)) * unit * unit,
+        fun=energy * unit * unit,
         success=status == _status.CONVERGED,
         status=status,
         message=message,

@@ -1,7 +1,6 @@
 """A linear system on its way: the iterate, its residual, and what ends an iteration."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from refopt import _status
@@ -30,31 +29,61 @@ def dot(x: Any, y: Any) -> float:
     return float(xp.reshape(x, (-1,)) @ xp.reshape(y, (-1,)))
 
 
-class LinearSystem:
-    """A x = b with vectors in the operator's own form.
+class System:
+    """What every iteration counts, and what it ends with.
 
     Attributes
     ----------
     operator : MatrixOperator or GridOperator
-    nullspace : NullSpace
-    x, r : array
-        The iterate and its residual, float64, written in place by `step`.
-    pending : callable, optional
-        Adds to x, in place, what an algorithm that holds x in another form has not added yet.
     rr : float
-        r'r.
+        r'r of the residual r.
+    b_norm, removed : float
+        The norm of b, and that of the part in the null space that was taken out of it.
     tau : float
         The iteration has converged when ``|r| <= tau`` for the true residual.
     energy : float
         ``x'Ax/2 - b'x``.
+    known : tuple, optional
+        What `verified` returned for this x.
     nit, nfev, n_model, n_fallback, n_restart : int
         Iterations; products with A; calls of the model, steps that are not the model's,
         replacements of the residual.
     """
 
+    def __init__(self, operator: Any):
+        self.operator = operator
+        self.removed = self.rr = self.b_norm = self.energy = self.tau = 0.0
+        self.known: tuple[float, float] | None = None
+        self.nit = self.nfev = self.n_model = self.n_fallback = self.n_restart = 0
+
+    def solution(self) -> Any:
+        """x as a vector of its own memory."""
+        raise NotImplementedError
+
+    def verified(self) -> tuple[float, float]:
+        """The norm of b - A x and x'Ax/2 - b'x, both from x."""
+        raise NotImplementedError
+
+    def iterate(self, drop: float = 0.0, accepted: bool = True) -> Iterate:
+        """This point for the driver, without its arrays, which go on changing."""
+        record = {"energy_drop": drop, "accepted": float(accepted)}
+        return Iterate(x=None, fun=self.energy, error=math.sqrt(max(self.rr, 0.0)), record=record)
+
+
+class LinearSystem(System):
+    """A x = b with vectors in the operator's own form; b and x are given as vectors.
+
+    Attributes
+    ----------
+    nullspace : NullSpace
+    x, r : array
+        The iterate and its residual, float64, written in place by `step`.
+    """
+
     def __init__(self, operator: Any, b: Any, x: Any | None, nullspace: NullSpace):
-        self.operator, self.nullspace = operator, nullspace
-        self.b = b
+        super().__init__(operator)
+        self.nullspace = nullspace
+        self.b = b = operator.enter(b)
         self.b_norm = math.sqrt(dot(b, b))
         self.removed = math.sqrt(nullspace.remove(b))
         if self.removed:
@@ -63,13 +92,10 @@ class LinearSystem:
                 b *= 0.0
                 norm = 0.0
             self.b_norm = norm
-        self.pending: Callable[[Any], None] | None = None
-        self.nit = self.nfev = self.n_model = self.n_fallback = self.n_restart = 0
-        self.tau = 0.0
         if x is None or self.b_norm == 0.0:
-            self._x, self.r = operator.zeros(), operator.xp.asarray(b, copy=True)
+            self.x, self.r = operator.zeros(), operator.xp.asarray(b, copy=True)
         else:
-            self._x = x
+            self.x = operator.enter(x)
             self.r = self.true_residual()
         if x is None:
             self.rr, self.energy = self.b_norm**2, 0.0
@@ -81,13 +107,13 @@ class LinearSystem:
         self._largest = 0.0
         self._replaced: tuple[int, float] | None = None
 
-    @property
-    def x(self) -> Any:
-        """The iterate, once what is pending is added to it."""
-        add, self.pending = self.pending, None
-        if add is not None:
-            add(self._x)
-        return self._x
+    def solution(self) -> Any:
+        return self.operator.leave(self.x)
+
+    def verified(self) -> tuple[float, float]:
+        self.nullspace.remove(self.x)
+        r = self.r if self.is_true else self.true_residual()
+        return math.sqrt(dot(r, r)), -0.5 * (dot(self.x, self.b) + dot(self.x, r))
 
     def true_residual(self) -> Any:
         """b - A x, in the range of A."""
@@ -128,11 +154,6 @@ class LinearSystem:
         self.rr = float(rr) - self.nullspace.remove(self.r)
         self.is_true = False
         return self._settle()
-
-    def iterate(self, drop: float = 0.0, accepted: bool = True) -> Iterate:
-        """This point for the driver, without its arrays, which go on changing."""
-        record = {"energy_drop": drop, "accepted": float(accepted)}
-        return Iterate(x=None, fun=self.energy, error=math.sqrt(max(self.rr, 0.0)), record=record)
 
     def _settle(self):
         """Look at the true residual where the recursive one ended its work or its credit."""

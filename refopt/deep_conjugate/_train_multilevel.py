@@ -35,7 +35,6 @@ def train_multilevel(
     array, shape (3, 4)
     """
     _, kernels = resolve(problems[0][0].types)
-    fields = [(A, A.pad(b, np.float64)) for A, b in problems]
 
     def loss(free):
         params = np.zeros((3, 4))
@@ -44,7 +43,7 @@ def train_multilevel(
         if excess > 0.0 or params[:, 2:].min() <= 0.0:
             return 1.0 + excess
         rates = []
-        for A, b in fields:
+        for A, b in problems:
             hierarchy = kernels.vcycle_setup(A.types, A.degree, A.dirichlet, None, params)
             state = kernels.vcycle_cg_start(hierarchy, b, A.scale)
             for _ in range(STEPS):

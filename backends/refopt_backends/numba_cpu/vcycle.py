@@ -240,48 +240,149 @@ def _direction_span(degree, z, beta, before, p, q, products, first, last):
 
 
 @jit(fastmath=FAST)
-def _solved_red(out, b, degree, i):
-    """b / D on red cells of plane i."""
-    i, n1, m = np.uint64(i), np.uint64(out.shape[0]), np.uint64(out.shape[1])
+def _red_solved(red, b, y, degree, i):
+    """Red cells of plane i from black ones: (b + sum of y) / D."""
+    i, n1, width = np.uint64(i), np.uint64(b.shape[2]), np.uint64(b.shape[3] - 1)
+    low, mid, high = y[0, i - ONE], y[0, i], y[0, i + ONE]
     for j in range(ONE, n1 - ONE):
-        for k in range(m):
-            d = degree[i, j, k]
-            out[j, k] = b[i, j, k] / REAL(d) if d > 0 else REAL(0)
+        s = first_of(i, j, ONE)
+        red[j, (ONE - s) * width] = 0
+        for k in range(width):
+            a = s + k
+            t = (b[1, i, j, a] + _around(low, mid, high, j, a, k)) / REAL(degree[1, i, j, a])
+            red[j, a] = t if degree[1, i, j, a] > 0 else REAL(0)
 
 
 @jit(fastmath=FAST)
-def _without_red(degree, b, rhs):
-    """The right-hand side on black cells once the red ones are eliminated; its squared norm."""
+def _black_residual(rhs, b, y, low, mid, high, degree, i):
+    """b - D y + the sum of red neighbours on black cells of plane i: its square, y'(b + r)."""
+    i, n1, width = np.uint64(i), np.uint64(rhs.shape[1]), np.uint64(rhs.shape[2] - 1)
+    square, product = 0.0, 0.0
+    for j in range(ONE, n1 - ONE):
+        s = first_of(i, j, ZERO)
+        for k in range(width):
+            a = s + k
+            d, t = degree[0, i, j, a], b[0, i, j, a]
+            r = t - d * y[0, i, j, a] + _around(low, mid, high, j, a, k)
+            r = r if d > 0 else t
+            rhs[i, j, a] = r
+            square += r * r
+            product += y[0, i, j, a] * (t + r)
+    return square, product
+
+
+@jit(fastmath=FAST)
+def _red_residual(b, y, red, degree, i):
+    """What rounding leaves on red cells of plane i: its square, and y'(b + r)."""
+    i, n1, width = np.uint64(i), np.uint64(b.shape[2]), np.uint64(b.shape[3] - 1)
+    low, mid, high = y[0, i - ONE], y[0, i], y[0, i + ONE]
+    square, product = 0.0, 0.0
+    for j in range(ONE, n1 - ONE):
+        s = first_of(i, j, ONE)
+        for k in range(width):
+            a = s + k
+            t = b[1, i, j, a]
+            r = t - degree[1, i, j, a] * red[j, a] + _around(low, mid, high, j, a, k)
+            r = r if degree[1, i, j, a] > 0 else t
+            square += r * r
+            product += red[j, a] * (t + r)
+    return square, product
+
+
+@jit(fastmath=FAST)
+def _residual_span(degree, b, y, rhs, squares, products, first, last):
+    """Planes first <= i < last of the residual at y, whose red cells are solved anew."""
     _, n0, n1, m = b.shape
-    red = np.zeros((4, n1, m), b.dtype)
-    total = 0.0
-    _solved_red(red[1], b[1], degree[1], 1)
-    for i in range(1, n0 - 1):
-        _solved_red(red[(i + 1) & RING], b[1], degree[1], i + 1)
-        low, mid, high = red[(i - 1) & RING], red[i & RING], red[(i + 1) & RING]
-        v = np.uint64(i)
-        for j in range(ONE, np.uint64(n1 - 1)):
-            s = first_of(v, j, ZERO)
-            for k in range(np.uint64(m - 1)):
-                t = b[0, v, j, s + k] + _around(low, mid, high, j, s + k, k)
-                t = t if degree[0, v, j, s + k] > 0 else REAL(0)
-                rhs[v, j, s + k] = t
-                total += t * t
-    return total
+    red = np.zeros((4, n1, m))
+    for i in range(max(first - 1, 1), min(last + 1, n0 - 1)):
+        _red_solved(red[i & RING], b, y, degree, i)
+        if first <= i < last:
+            squares[i], products[i] = _red_residual(b, y, red[i & RING], degree, i)
+            y[1, i] = red[i & RING]
+        if i == n0 - 2:
+            red[(i + 1) & RING] = 0
+        for k in range(i - 1, i if i < n0 - 2 else i + 1):
+            if first <= k < last:
+                low, mid, high = red[(k - 1) & RING], red[k & RING], red[(k + 1) & RING]
+                square, product = _black_residual(rhs, b, y, low, mid, high, degree, k)
+                squares[k] += square
+                products[k] += product
 
 
 @jit(fastmath=FAST)
 def _with_red(degree, b, x):
     """Red cells from the black ones."""
-    _, n0, n1, m = b.shape
-    for i in range(ONE, np.uint64(n0 - 1)):
-        low, mid, high = x[0, i - ONE], x[0, i], x[0, i + ONE]
-        for j in range(ONE, np.uint64(n1 - 1)):
-            s = first_of(i, j, ONE)
-            for k in range(np.uint64(m - 1)):
-                a = s + k
-                t = (b[1, i, j, a] + _around(low, mid, high, j, a, k)) / REAL(degree[1, i, j, a])
-                x[1, i, j, a] = t if degree[1, i, j, a] > 0 else REAL(0)
+    for i in range(1, b.shape[1] - 1):
+        _red_solved(x[1, i], b, x, degree, i)
+
+
+@jit(fastmath=FAST)
+def _scatter_span(types, starts, v, factor, out, first, last):
+    """Planes first <= i < last of a field by colours from a vector of unknowns."""
+    n1, n2 = np.uint64(types.shape[1]), np.uint64(types.shape[2])
+    line, top = np.zeros(n2), np.uint64(v.size - 1)
+    for i in range(np.uint64(first), np.uint64(last)):
+        for j in range(ONE, n1 - ONE):
+            at, end = np.uint64(starts[i, j]), np.uint64(starts[i, j + ONE])
+            if end - at == n2 - TWO:
+                for k in range(n2 - TWO):
+                    line[k + ONE] = factor * v[at + k]
+            else:
+                for k in range(n2):
+                    fluid = types[i, j, k] == 1
+                    line[k] = factor * v[min(at, top)] if fluid else 0.0
+                    at += np.uint64(fluid)
+            part(line, out, i, j)
+
+
+@jit(fastmath=FAST)
+def _gather_span(types, starts, field, factor, out, first, last):
+    """The inverse."""
+    n1, n2 = np.uint64(types.shape[1]), np.uint64(types.shape[2])
+    line = np.zeros(n2)
+    for i in range(np.uint64(first), np.uint64(last)):
+        for j in range(ONE, n1 - ONE):
+            at, end = np.uint64(starts[i, j]), np.uint64(starts[i, j + ONE])
+            if at == end:
+                continue
+            interlace(field, i, j, line)
+            if end - at == n2 - TWO:
+                for k in range(n2 - TWO):
+                    out[at + k] = factor * line[k + ONE]
+            else:
+                k = ONE
+                while at < end:  # writes a cell that is not fluid, and then over it
+                    out[at] = factor * line[k]
+                    at += np.uint64(types[i, j, k] == 1)
+                    k += ONE
+
+
+@jit
+def _row_starts(types):
+    """Where the unknowns of each row begin in a vector."""
+    n0, n1, n2 = types.shape
+    starts = np.zeros((n0, n1), np.int64)
+    total = 0
+    for i in range(np.uint64(n0)):
+        for j in range(np.uint64(n1)):
+            starts[i, j] = total
+            count = np.int32(0)
+            for k in range(np.uint64(n2)):
+                count += np.int32(types[i, j, k] == 1)
+            total += count
+    return starts, total
+
+
+@jit(fastmath=FAST)
+def _collect_span(steps, places, directions, x, first, last):
+    """x += the sum of steps times directions."""
+    n1, m = np.uint64(x.shape[1]), np.uint64(x.shape[2])
+    for i in range(np.uint64(first), np.uint64(last)):
+        for j in range(ONE, n1 - ONE):
+            for number in range(np.uint64(steps.size)):
+                alpha, place = steps[number], places[number]
+                for k in range(m):
+                    x[i, j, k] += alpha * directions[place, i, j, k]
 
 
 # --- spans of planes, in turn or on threads
@@ -326,6 +427,50 @@ def _direction_parallel(args, bounds):
         _direction_span(*args, bounds[s], bounds[s + 1])
 
 
+@jit
+def _residual_serial(args, bounds):
+    _residual_span(*args, bounds[0], bounds[-1])
+
+
+@parallel_jit
+def _residual_parallel(args, bounds):
+    for s in numba.prange(bounds.size - 1):
+        _residual_span(*args, bounds[s], bounds[s + 1])
+
+
+@jit
+def _scatter_serial(args, bounds):
+    _scatter_span(*args, bounds[0], bounds[-1])
+
+
+@parallel_jit
+def _scatter_parallel(args, bounds):
+    for s in numba.prange(bounds.size - 1):
+        _scatter_span(*args, bounds[s], bounds[s + 1])
+
+
+@jit
+def _gather_serial(args, bounds):
+    _gather_span(*args, bounds[0], bounds[-1])
+
+
+@parallel_jit
+def _gather_parallel(args, bounds):
+    for s in numba.prange(bounds.size - 1):
+        _gather_span(*args, bounds[s], bounds[s + 1])
+
+
+@jit
+def _collect_serial(args, bounds):
+    _collect_span(*args, bounds[0], bounds[-1])
+
+
+@parallel_jit
+def _collect_parallel(args, bounds):
+    for s in numba.prange(bounds.size - 1):
+        _collect_span(*args, bounds[s], bounds[s + 1])
+
+
 # --- the kernels
 
 
@@ -333,8 +478,9 @@ class Hierarchy:
     """All levels. Where weights are 1, `degree` holds the finest by colours and nothing more."""
 
     def __init__(self, types, degree, dirichlet, weights, parameters):
-        self.shape = types.shape
         types, degree, dirichlet = map(even, (types, degree, dirichlet))
+        self.types = types
+        self.starts, self.fluid = _row_starts(types)
         parameters = [tuple(map(float, row)) for row in parameters]
         self.weights = self.degree = None
         if weights is None:
@@ -346,7 +492,6 @@ class Hierarchy:
             self.weights = Level(degree, links, np.zeros_like(degree), np.zeros_like(degree))
         self.first, self.second, self.factor = map(REAL, parameters[0][:3])
         self.coarse = coarse_levels(types, dirichlet, weights, parameters)
-        self.fluid = int(np.count_nonzero(types == 1))
 
     @property
     def sizes(self):
@@ -385,8 +530,8 @@ def _weighted_cycle(hierarchy, b):
 def _unit_cycle(hierarchy, b):
     n0, degree = b.shape[1], hierarchy.degree
     rhs, x = np.zeros_like(b[0]), np.zeros_like(b)
-    _without_red(degree, b, rhs)
     coarse, dots = hierarchy.coarse.every[0].rhs, np.zeros(n0)
+    _residual_span(degree, b, x, rhs, dots, np.zeros(n0), 1, n0 - 1)
     args = (degree, rhs, rhs, REAL(0), hierarchy.first, np.zeros_like(rhs), coarse, dots)
     _in_spans(b.size, _pre_parallel, _pre_serial, args, 1, n0 // 2)
     e = coarse_cycle(hierarchy.coarse)
@@ -399,25 +544,51 @@ def _unit_cycle(hierarchy, b):
 class Search:
     """Conjugate gradients on black cells, for the right-hand side divided by `norm`.
 
-    x and the sums of its parts are float64; r, p and q are float32, which rounds q and r
-    relative to themselves only, as q is formed in float64 from the stored p.
+    x is float64; r, p and q are float32, which rounds q and r relative to themselves only, as q
+    is formed in float64 from the stored p. The last directions are kept, and added to x when
+    somebody asks for it or their places are taken.
     """
 
-    def __init__(self, hierarchy, r, scale):
+    KEPT = 4
+
+    def __init__(self, hierarchy, b, scale):
         self.hierarchy, self.scale = hierarchy, float(scale)
-        degree = hierarchy.degree
-        self.b = by_colour(even(r))
-        self.x = np.zeros(degree.shape)
-        rhs = self.x[1]  # a place for it until x is first asked for
-        self.norm = _without_red(degree, self.b, rhs) ** 0.5
-        fields = np.zeros((5, *rhs.shape), REAL)
-        self.r, self.other, self.q, self.p, self.before = fields
-        self.dots = np.zeros(degree.shape[1])
-        self.rho = None
+        shape = hierarchy.degree.shape
+        self.b, self.x = np.zeros(shape), np.zeros(shape)
+        args = (hierarchy.types, hierarchy.starts, b, 1.0 / self.scale, self.b)
+        _in_spans(self.b.size, _scatter_parallel, _scatter_serial, args, 1, shape[1] - 1)
+        self.rhs = np.zeros(shape[1:])
+        self.fields = np.zeros((3, *shape[1:]), REAL)
+        self.kept = np.zeros((self.KEPT, *shape[1:]), REAL)
+        self.dots, self.others = np.zeros(shape[1]), np.zeros(shape[1])
+        self.steps: list[float] = []  # of the last directions, up to the one at `place`
+        self.place = 0
+        self.residual()
+        self.begin()
+
+    def begin(self):
+        """The first residual and its coarse right-hand side, from `rhs`."""
+        self.r, self.other, self.q = self.fields
+        self.norm, self.rho = float(self.dots.sum()) ** 0.5, None
         if self.norm > 0.0:
-            np.divide(rhs, self.norm, out=self.q, casting="same_kind")
-            rhs[...] = 0.0
+            np.divide(self.rhs, self.norm, out=self.q, casting="same_kind")
             self.restrict(self.q, 0.0)
+
+    def collect(self):
+        """Add what was found to x."""
+        if self.steps:
+            places = (self.place - np.arange(len(self.steps))[::-1]) % self.KEPT
+            args = (np.array(self.steps), places.astype(np.uint64), self.kept, self.x[0])
+            planes = self.x.shape[1] - 1
+            _in_spans(self.x.size, _collect_parallel, _collect_serial, args, 1, planes)
+            self.steps = []
+
+    def residual(self):
+        """The residual at x on black cells in `rhs`, its square and x'(b + r) by planes."""
+        self.collect()
+        args = (self.hierarchy.degree, self.b, self.x, self.rhs, self.dots, self.others)
+        planes = self.x.shape[1] - 1
+        _in_spans(self.x.size, _residual_parallel, _residual_serial, args, 1, planes)
 
     def restrict(self, old, alpha):
         """r = old - alpha q, and the coarse right-hand side; r'r."""
@@ -429,8 +600,8 @@ class Search:
         return float(self.dots.sum())
 
 
-def vcycle_cg_start(hierarchy, r, scale):
-    return Search(hierarchy, r, scale)
+def vcycle_cg_start(hierarchy, b, scale):
+    return Search(hierarchy, b, scale)
 
 
 def vcycle_cg_step(state):
@@ -442,45 +613,40 @@ def vcycle_cg_step(state):
     _in_spans(work, _post_parallel, _post_serial, args, 1, n0 - 1)
     rho = float(state.dots.sum())
     beta = REAL(0.0 if state.rho is None else rho / state.rho)
-    state.p, state.before = state.before, state.p
-    args = (h.degree, z, beta, state.before, state.p, state.q, state.dots)
+    if len(state.steps) == state.KEPT:
+        state.collect()
+    before = state.kept[state.place]
+    state.place = (state.place + 1) % state.KEPT
+    p = state.kept[state.place]
+    args = (h.degree, z, beta, before, p, state.q, state.dots)
     _in_spans(work, _direction_parallel, _direction_serial, args, 1, n0 - 1)
     curvature = float(state.dots.sum())
     if not curvature > 0.0:
         return np.nan, np.nan
     alpha, state.rho = REAL(rho / curvature), rho
-    run_parallel(work, _add_parallel, _add_serial, float(alpha), state.p, state.x[0])
+    state.steps.append(float(alpha) * state.norm)
     rr = state.restrict(state.r, alpha)
-    square = state.norm**2
+    square = (state.norm * state.scale) ** 2
     return rr * square, rho * float(alpha) * square / state.scale
 
 
-def vcycle_cg_add(state, x):
-    state.x *= state.norm
-    _with_red(state.hierarchy.degree, state.b, state.x)
-    _add_cells(x, state.x, 1.0 / state.scale)
-    state.x[...] = 0.0
-    state.b[...] = 0.0
+def vcycle_cg_solution(state):
+    state.collect()
+    h = state.hierarchy
+    _with_red(h.degree, state.b, state.x)
+    x = np.empty(h.fluid)
+    args = (h.types, h.starts, state.x, 1.0, x)
+    _in_spans(state.x.size, _gather_parallel, _gather_serial, args, 1, state.x.shape[1] - 1)
+    return x
 
 
-@jit(fastmath=FAST)
-def _add_serial(alpha, p, x):
-    for i in range(x.shape[0]):
-        x[i] += alpha * p[i]
+def vcycle_cg_residual(state):
+    state.residual()
+    return (
+        float(state.dots.sum()) * state.scale**2, -0.5 * float(state.others.sum()) * state.scale
+    )  # fmt: skip
 
 
-@parallel_jit(fastmath=FAST)
-def _add_parallel(alpha, p, x):
-    for i in numba.prange(x.shape[0]):
-        x[i] += alpha * p[i]
-
-
-@jit(fastmath=FAST)
-def _add_cells(x, colours, factor):
-    n0, n1, n2 = x.shape
-    line = np.empty(2 * colours.shape[3])
-    for i in range(np.uint64(n0)):
-        for j in range(np.uint64(n1)):
-            interlace(colours, i, j, line)
-            for k in range(np.uint64(n2)):
-                x[i, j, k] += factor * line[k]
+def vcycle_cg_restart(state):
+    state.residual()
+    state.begin()

@@ -29,9 +29,10 @@ class Level(NamedTuple):
 
 
 class Hierarchy(NamedTuple):
-    """The levels, finest first."""
+    """The levels, finest first, and where the unknowns are in a field of even extents."""
 
     levels: list
+    cells: Any
 
     @property
     def sizes(self):
@@ -62,7 +63,7 @@ def vcycle_setup(types, degree, dirichlet, weights, parameters):
         row = parameters[min(len(levels), len(parameters) - 1)]
         level = _level(degree, links, ground, volume, row)
         levels.append(level)
-    return Hierarchy(levels)
+    return Hierarchy(levels, xp.nonzero(_flat(fluid))[0])
 
 
 def vcycle(hierarchy, r):
@@ -76,23 +77,36 @@ def vcycle(hierarchy, r):
 class Search:
     """Conjugate gradients under way: x, r, the direction p in float64, M in float32."""
 
-    def __init__(self, hierarchy, r, scale):
-        xp = namespace_of(r)
+    def __init__(self, hierarchy, b, scale):
+        xp = namespace_of(b)
         self.hierarchy, self.scale = hierarchy, float(scale)
         level = hierarchy.levels[0]
         self.weights = tuple(xp.astype(w, xp.float64) for w in level.weights)
         self.degree = xp.astype(level.degree, xp.float64)
-        r = even(xp.astype(r, xp.float64))
-        # Red cells are solved exactly, and remain so: r is zero there from now on.
-        red = ~level.black & (self.degree > 0)
-        self.x = xp.where(red, r / xp.where(red, self.degree, 1.0), 0.0)
-        r = r - self.degree * self.x + _neighbours(self.weights, self.x)
-        self.r = xp.where(level.black & (self.degree > 0), r, 0.0)
+        self.black = level.black & (self.degree > 0)
+        self.red = ~level.black & (self.degree > 0)
+        field = xp.zeros(level.degree.size, dtype=xp.float64)
+        field[hierarchy.cells] = b / self.scale
+        self.b = xp.reshape(field, level.degree.shape)
+        self.x = xp.zeros(self.b.shape, dtype=xp.float64)
+        self.begin()
+
+    def begin(self):
+        """Red cells are solved exactly, and remain so: r is zero there from now on."""
+        xp = namespace_of(self.b)
+        self.solve_red()
+        r = self.b - self.degree * self.x + _neighbours(self.weights, self.x)
+        self.r = xp.where(self.black, r, 0.0)
         self.p, self.rho = xp.zeros(r.shape, dtype=xp.float64), None
 
+    def solve_red(self):
+        xp = namespace_of(self.b)
+        t = (self.b + _neighbours(self.weights, self.x)) / xp.where(self.red, self.degree, 1.0)
+        self.x = xp.where(self.red, t, self.x)
 
-def vcycle_cg_start(hierarchy, r, scale):
-    return Search(hierarchy, r, scale)
+
+def vcycle_cg_start(hierarchy, b, scale):
+    return Search(hierarchy, b, scale)
 
 
 def vcycle_cg_step(state):
@@ -106,19 +120,34 @@ def vcycle_cg_step(state):
     state.p = z + (0.0 if state.rho is None else rho / state.rho) * state.p
     state.rho = rho
     q = state.degree * state.p - _neighbours(state.weights, state.p)
-    level = state.hierarchy.levels[0]
-    q = xp.where(level.black & (state.degree > 0), q, 0.0)
+    q = xp.where(state.black, q, 0.0)
     curvature = float(xp.sum(state.p * q))
     alpha = rho / curvature
     state.x = state.x + alpha * state.p
     state.r = state.r - alpha * q
-    return float(xp.sum(state.r * state.r)), rho * alpha / state.scale
+    return float(xp.sum(state.r * state.r)) * state.scale**2, rho * alpha * state.scale
 
 
-def vcycle_cg_add(state, x):
-    n0, n1, n2 = x.shape
-    x += state.x[:n0, :n1, :n2] / state.scale
-    state.x = 0.0 * state.x
+def vcycle_cg_solution(state):
+    state.solve_red()
+    return namespace_of(state.x).take(_flat(state.x), state.hierarchy.cells)
+
+
+def vcycle_cg_residual(state):
+    xp = namespace_of(state.x)
+    state.solve_red()
+    r = state.b - state.degree * state.x + _neighbours(state.weights, state.x)
+    r = xp.where(state.degree > 0, r, state.b)
+    rr = float(xp.sum(r * r)) * state.scale**2
+    return rr, -0.5 * float(xp.sum(state.x * (state.b + r))) * state.scale
+
+
+def vcycle_cg_restart(state):
+    state.begin()
+
+
+def _flat(field):
+    return namespace_of(field).reshape(field, (-1,))
 
 
 def _cycle(levels, b):
