@@ -28,6 +28,7 @@ MOST_NEW = 25  # directions per side and round
 _ON_KINK = 1e-9  # |x_k'u| of such rows, relative to ||x_k|| ||u||
 _ROUNDING = 1e-9  # by which an exact psi is raised
 _LEAST_VIOLATION = 1e-9
+_DISPROVED = 1e-8  # a bound this far above a network is none
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,11 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
         bound = lower_bound(f, master.r, y, psi, beta)
         if bound > best_bound:
             best_bound, bound_psi, bound_r = bound, psi, master.r
+        if not pricer.exact and best_bound > net * (1 + _DISPROVED):  # a price was missed
+            best_bound, bound_psi, bound_r = 0.0, psi, master.r
+            if bound <= net * (1 + _DISPROVED):
+                best_bound = bound
+            pricer.n_starts *= 2
         used = np.stack([np.any(master.V != 0, axis=0), np.any(master.W != 0, axis=0)])
         alive = used.any(axis=0)
         masks, sides = masks[alive], used[:, alive]
