@@ -195,31 +195,37 @@ def ritz_dataset(
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
     rng = _rng.generator(rng)
-    xp = _namespace(A)
-    operator = as_operator(A, xp.zeros(1))
-    n = operator.n
-    if n == 0:
-        raise ValueError("A must have unknowns, got shape (0, 0)")
-    start = xp.asarray(rng.standard_normal(n))
-    start = operator.leave(operator.product(operator.enter(start)))
-    theta, Y = ritz_vectors(A, start, n_lanczos, reorth=reorth)
-    keep = theta >= 1e-8 * float(xp.max(theta))
-    m = theta.shape[0]
-    deviation = np.where(np.arange(m) < math.ceil(share * m - 1e-9), weight, 1.0)
-    Y = (Y * xp.asarray(deviation))[:, keep].T
-    nullspace = null_space("auto", operator, start)
-    if not nullspace.trivial:  # rounding brings it back where Ritz values crowd near zero
-        for k in range(Y.shape[0]):
-            y = operator.enter(Y[k, :])
-            nullspace.remove(y)
-            Y[k, :] = operator.leave(y)
-    samples = xp.empty((n_samples, n), dtype=np.dtype(dtype))
+    _, Y = weighted_ritz_vectors(A, rng, n_lanczos, share, weight, reorth=reorth)
+    xp, _ = resolve(Y)
+    samples = xp.empty((n_samples, Y.shape[1]), dtype=np.dtype(dtype))
     for first in range(0, n_samples, 256):
         rows = slice(first, min(first + 256, n_samples))
         c = xp.asarray(rng.standard_normal((rows.stop - first, Y.shape[0])))
         b = c @ Y
         samples[rows, :] = b / xp.sqrt(xp.sum(b * b, axis=1))[:, None]
     return samples
+
+
+def weighted_ritz_vectors(A, rng, n_lanczos, low_fraction, low_weight, *, reorth=2):
+    """Ritz values, ascending, and their vectors times the weights of `ritz_dataset`, as rows."""
+    xp = _namespace(A)
+    operator = as_operator(A, xp.zeros(1))
+    if operator.n == 0:
+        raise ValueError("A must have unknowns, got shape (0, 0)")
+    start = xp.asarray(rng.standard_normal(operator.n))
+    start = operator.leave(operator.product(operator.enter(start)))
+    theta, Y = ritz_vectors(A, start, n_lanczos, reorth=reorth)
+    keep = theta >= 1e-8 * float(xp.max(theta))
+    m = theta.shape[0]
+    weights = np.where(np.arange(m) < math.ceil(low_fraction * m - 1e-9), low_weight, 1.0)
+    Y = (Y * xp.asarray(weights))[:, keep].T
+    nullspace = null_space("auto", operator, start)
+    if not nullspace.trivial:  # rounding brings it back where Ritz values crowd near zero
+        for k in range(Y.shape[0]):
+            y = operator.enter(Y[k, :])
+            nullspace.remove(y)
+            Y[k, :] = operator.leave(y)
+    return theta[keep], Y
 
 
 def _namespace(A):

@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
 
+from refopt.deep_conjugate._lanczos import weighted_ritz_vectors
 from refopt.deep_conjugate._loss import Descent
 
 N_LANCZOS = 400  # steps, or as many as there are unknowns
@@ -14,22 +14,18 @@ RESTART = 0.05  # chance of a replayed run to end before it goes on
 
 
 class RitzData:
-    """Mixtures of Ritz vectors in which the lower half weighs nine times as much."""
+    """Mixtures of Ritz vectors, those of the lower half nine times as much, as `ritz_dataset`."""
 
     def __init__(self, A, rng):
-        Q, alpha, beta = _lanczos(A, rng.standard_normal(A.n), min(N_LANCZOS, A.n))
-        theta, U = eigh_tridiagonal(alpha, beta)
-        keep = theta > 1e-8
-        self.A, self.theta = A, theta[keep]
-        self.Y = (U[:, keep].T @ Q).astype(np.float32)
-        m = self.theta.size
-        self.weights = np.where(np.arange(m) < m / 2 + m / 20, 9.0, 1.0)
+        self.A = A
+        self.theta, Y = weighted_ritz_vectors(A, rng, N_LANCZOS, low_fraction=0.55, low_weight=9.0)
+        self.Y = Y.astype(np.float32)
 
     def rhs(self, rng):
-        return self._mixture(rng.standard_normal(self.theta.size) * self.weights)
+        return self._mixture(rng.standard_normal(self.theta.size))
 
     def solution(self, rng):
-        return self._mixture(rng.standard_normal(self.theta.size) * self.weights / self.theta)
+        return self._mixture(rng.standard_normal(self.theta.size) / self.theta)
 
     def _mixture(self, c):
         return (c.astype(np.float32) @ self.Y).astype(np.float64)
@@ -85,19 +81,3 @@ class Replay:
         """The direction found for the last right-hand side: a step of the run, if it was its."""
         if self.replayed:
             self.run.step(f)
-
-
-def _lanczos(A, v0, m):
-    """Q (m, n), alpha, beta of m Lanczos steps, reorthogonalised twice."""
-    Q, alpha, beta = np.empty((m, A.n)), np.empty(m), np.empty(m)
-    q = A.matvec(v0)
-    for j in range(m):
-        Q[j] = q / math.sqrt(q @ q)
-        q = A.matvec(Q[j])
-        alpha[j] = q @ Q[j]
-        for _ in range(2):
-            q = q - (Q[: j + 1] @ q) @ Q[: j + 1]
-        beta[j] = math.sqrt(q @ q)
-        if beta[j] < 1e-12 * abs(alpha[0]):
-            return Q[: j + 1], alpha[: j + 1], beta[:j]
-    return Q, alpha, beta[: m - 1]
