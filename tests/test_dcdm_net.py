@@ -1,12 +1,21 @@
 """The paper's network: its layers, its derivatives, its files, what it refuses."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
 
-from refopt import DCDMNet, PoissonGrid, deep_conjugate_direction, load_model, poisson_rhs
+from refopt import (
+    DCDMNet,
+    MultilevelNet,
+    PoissonGrid,
+    deep_conjugate_direction,
+    load_model,
+    poisson_rhs,
+)
 from refopt.deep_conjugate import train_models
+from refopt.deep_conjugate._multilevel import HAND, TRAINED
 from refopt.problems import pressure_scene, swirl_velocity
 from refopt_backends import resolve
 
@@ -155,9 +164,34 @@ def test_files_keep_every_bit(tmp_path):
     loaded = DCDMNet.load(tmp_path / "net.npz")
     assert loaded.params.tobytes() == net.params.tobytes()
     assert (loaded.variant, loaded.channels, loaded.meta) == ("128", 4, {"problem": "a room"})
-    np.savez(tmp_path / "other.npz", x=1)
-    with pytest.raises(ValueError, match="file must hold params and meta"):
-        DCDMNet.load(tmp_path / "other.npz")
+
+
+def test_files_that_hold_something_else_are_refused(tmp_path):
+    short = {"kind": "DCDMNet", "version": 1, "variant": "64", "channels": 2}
+    files = {
+        "x.npz": {"x": 1},
+        "json.npz": {"params": np.ones(3), "meta": "{"},
+        "list.npz": {"params": np.ones(3), "meta": "[1]"},
+        "objects.npz": {"params": np.array([None]), "meta": "{}"},
+        "later.npz": {"params": np.ones(3), "meta": json.dumps(short | {"version": 2})},
+    }
+    for name, held in files.items():
+        np.savez(tmp_path / name, **held)
+    MultilevelNet().save(tmp_path / "linear.npz")
+    np.save(tmp_path / "array.npy", np.ones(3))
+    (tmp_path / "empty.npz").touch()
+    (tmp_path / "text.npz").write_text("params")
+    for path in tmp_path.iterdir():
+        with pytest.raises(ValueError, match="file must hold a DCDMNet of version 1, got"):
+            DCDMNet.load(path)
+    with pytest.raises(FileNotFoundError):
+        DCDMNet.load(tmp_path / "absent.npz")
+    np.savez(tmp_path / "short.npz", params=np.ones(3), meta=json.dumps(short))
+    with pytest.raises(ValueError, match="params must have 1599 entries, got 3"):
+        DCDMNet.load(tmp_path / "short.npz")
+    DCDMNet(channels=2, rng=0).save(tmp_path / "network.npz")
+    with pytest.raises(ValueError, match="file must hold a MultilevelNet of"):
+        MultilevelNet.load(tmp_path / "network.npz")
 
 
 def test_one_seed_one_network():
@@ -201,11 +235,16 @@ def test_bad_arguments_are_named():
         net.forward(np.ones((4, 4)))
     with pytest.raises(ValueError, match="r must be finite"):
         net.forward(np.full((2, 2, 2), np.nan))
+    with pytest.raises(ValueError, match="r must be 3-dimensional"):
+        net.forward([1.0, 2.0])
     with pytest.raises(RuntimeError, match="backward must be called after forward"):
         net.backward(np.ones((4, 4, 4)))
     net.forward(np.ones((4, 4, 4)))
     with pytest.raises(ValueError, match=r"grad must have shape \(4, 4, 4\), got \(2, 2, 2\)"):
         net.backward(np.ones((2, 2, 2)))
+    net.forward(np.ones((4, 4, 4)))
+    with pytest.raises(TypeError, match="grad must be real"):
+        net.backward(np.ones((4, 4, 4), complex))
     with pytest.raises(TypeError, match="A must be a PoissonGrid"):
         net.setup(np.eye(3))
     with pytest.raises(ValueError, match="A must have 3 dimensions"):
@@ -239,7 +278,49 @@ def test_the_trained_network_saves_iterations_on_its_own_matrix_and_on_unseen_ob
     assert "room" in net.meta["problems"][0]
 
 
-def test_the_script_that_trains_the_network_writes_one(tmp_path, capsys):
-    train_models.main(["--out", str(tmp_path), "--steps", "1", "--extent", "12"])
-    net = DCDMNet.load(tmp_path / "dcdm-cnn-8ch.npz")
-    assert net.n_params == 24537 and net.meta["recipe"]["n_steps"] == 1
+def test_the_script_that_trains_the_models_writes_both_twice_the_same(tmp_path, capsys):
+    for run in ("one", "two"):
+        train_models.main(
+            ["--out", str(tmp_path / run), "--steps", "2", "--extent", "12", "--evaluations", "12"]
+        )
+    for name, load in (("dcdm-cnn-8ch", DCDMNet.load), ("poisson-multilevel", MultilevelNet.load)):
+        one, two = (load(tmp_path / run / f"{name}.npz").params for run in ("one", "two"))
+        assert one.tobytes() == two.tobytes()
+        assert one.size == load_model(name).params.size
+    assert not np.array_equal(one, np.round(HAND, 4))
+
+
+@pytest.mark.slow
+def test_the_script_finds_the_numbers_that_are_shipped():
+    np.testing.assert_array_equal(train_models.train_multilevel_net().params, TRAINED)
+
+
+def useless(net):
+    """Networks that are wrong in every way that a file could be, and one that is not trained."""
+    params = net.params
+    return {
+        "untrained": DCDMNet(channels=8, rng=4),
+        "sign flipped": net.with_params(np.concatenate([params[:-9], -params[-9:]])),
+        "all signs flipped": net.with_params(-params),
+        "zero": net.with_params(0 * params),
+        "constant": net.with_params(np.concatenate([0 * params[:-1], [1.0]])),
+        "shuffled": net.with_params(np.random.default_rng(0).permutation(params)),
+        "overflowing": net.with_params(1e30 * params.astype(float)),
+        "nan": lambda r: np.full(r.size, np.nan),
+    }
+
+
+@pytest.mark.parametrize("name", useless(load_model("dcdm-cnn-8ch")))
+@pytest.mark.parametrize("kind", ["smoke", "porous"])
+def test_no_network_costs_iterations(name, kind):
+    cells = pressure_scene(kind, 16, seed=5)
+    A, b = PoissonGrid(cells), poisson_rhs(cells, swirl_velocity(16, seed=6))
+    options = {"rtol": 1e-6, "full_output": True}
+    plain = deep_conjugate_direction(A, b, **options)[1].nit
+    model = useless(load_model("dcdm-cnn-8ch"))[name]
+    for n_orth in (2, 4):
+        x, res = deep_conjugate_direction(A, b, model, n_orth=n_orth, **options)
+        assert res.success and np.linalg.norm(b - A.matvec(x)) <= 1e-6 * np.linalg.norm(b)
+        assert res.nit <= plain + 10
+        if name == "sign flipped":  # the line search does not mind
+            assert res.nit < plain / 2

@@ -81,3 +81,11 @@ def test_what_is_wrong_is_refused_by_name():
         ritz_dataset(np.eye(3), low_fraction=2)
     with pytest.raises(ValueError, match=r"^dtype must be float32 or float64"):
         ritz_dataset(np.eye(3), dtype=int)
+    with pytest.raises(ValueError, match="n_lanczos must be at least 1, got 0"):
+        ritz_dataset(np.eye(3), n_lanczos=0)
+    with pytest.raises(ValueError, match="low_weight must be positive where low_fraction is 1"):
+        ritz_dataset(np.eye(3), low_weight=0, low_fraction=1)
+    with pytest.raises(ValueError, match="A must not be zero"):
+        ritz_dataset(np.zeros((3, 3)))
+    with pytest.raises(ValueError, match="A must be positive semidefinite, got"):
+        ritz_dataset(-np.eye(3))

@@ -180,6 +180,37 @@ def test_bad_arguments_are_named(cavity):
         arguments = {"model": toy(), "problems": cavity, "n_samples": 4} | options
         with pytest.raises(error, match=message):
             train_direction_network(**arguments)
-    solid = PoissonGrid(np.zeros((4, 4, 4), int))
-    with pytest.raises(ValueError, match="problems must have two fluid cells or more, got 0"):
-        train_direction_network(toy(), solid)
+    alone = np.zeros((4, 4, 4), int)
+    alone[0, 0, 0] = alone[2, 2, 2] = 1
+    for cells, n in ((0 * alone, 0), (alone, 2)):
+        with pytest.raises(ValueError, match=f"problems must have two fluid cells .* got {n}"):
+            train_direction_network(toy(), PoissonGrid(cells))
+
+
+@pytest.mark.parametrize("data", ["ritz", "random", "replay"])
+@pytest.mark.parametrize("loss", ["dcdm", "unrolled"])
+def test_cells_alone_and_parts_without_air_do_no_harm(loss, data):
+    cells = pressure_scene("room", 8)
+    cells[2:5, :, :] = 0
+    cells[:, :, -1] = 0
+    cells[3, 3, 3] = 1
+    A = PoissonGrid(cells)
+    assert (A.diagonal() == 0).sum() == 1
+    res = train_direction_network(toy(), A, loss=loss, data=data, n_samples=40, lr=5e-3, rng=0)
+    assert res.success and np.isfinite(res.history["fun"]).all()
+
+
+def test_samples_without_a_loss_are_drawn_anew(cavity):
+    # Runs of the solver end; of a batch of one nothing is left then.
+    res = train_direction_network(
+        toy(), cavity, loss="unrolled", data="replay", batch_size=1, n_unroll=20, n_samples=60,
+        lr=5e-3, rng=0,
+    )  # fmt: skip
+    assert res.success and np.isfinite(res.history["fun"]).all()
+
+
+@pytest.mark.parametrize("lr", [1e30, 1e300])
+def test_training_that_diverges_says_so_and_keeps_finite_parameters(lr, cavity):
+    res = train_direction_network(toy(), cavity, n_samples=40, lr=lr, rng=0)
+    assert res.status == 4 and not res.success and res.nit < 10
+    assert np.isfinite(res.x).all()

@@ -66,6 +66,13 @@ def test_the_wheel_holds_every_module_and_every_cuda_file(distributions):
     assert any(f.endswith(".cu") for f in files)
 
 
+def test_both_distributions_hold_the_trained_models(distributions):
+    _, in_wheel, in_sdist = distributions
+    found = {f"refopt/{f}" for f in sources(PACKAGES["refopt"], "*.npz")}
+    assert "refopt/deep_conjugate/models/dcdm-cnn-8ch.npz" in found
+    assert found <= in_wheel and found <= in_sdist
+
+
 def test_the_sdist_can_build_and_test_the_wheel(distributions):
     _, _, files = distributions
     for folder in (*PACKAGES.values(), ROOT / "tests"):

@@ -1,6 +1,5 @@
 """The paper's network: 3 x 3 x 3 convolutions on two levels of a grid."""
 
-import json
 import math
 from itertools import pairwise
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from refopt import _validate
 from refopt._rng import generator
+from refopt.deep_conjugate._model_files import read_model, write_model
 from refopt_backends import euclidean_norm, resolve
 
 # Multiplications of one convolution below which the automatic backend is the reference.
@@ -16,7 +16,6 @@ SMALL = 2**16
 
 # Variant -> pairs of convolutions at the fine level, the coarse one, and the fine one again.
 _PAIRS = {"64": (2, 3, 2), "128": (3, 5, 2)}
-_FORMAT = 1  # of saved files
 
 
 class DCDMNet:
@@ -142,7 +141,8 @@ class DCDMNet:
         ValueError
             Not three even extents, or entries that are not finite.
         """
-        xp, kernels = resolve(r, small=self._small(r))
+        r = _validate.as_array(r, "r")
+        xp, kernels = resolve(r, names=("r",), small=self._small(r))
         r = _validate.all_finite(xp, _validate.real_array(xp, r, "r", 3), "r")
         if any(n % 2 for n in r.shape):
             raise ValueError(f"r must have even extents, got shape {tuple(r.shape)}")
@@ -171,11 +171,12 @@ class DCDMNet:
         if not self._tape:
             raise RuntimeError("backward must be called after forward, once")
         tape, self._tape = self._tape, None
-        xp, kernels = resolve(grad, tape[0][1], names=("grad", "r"), small=self._small(grad))
-        if tuple(grad.shape) != tuple(tape[0][1].shape[1:]):
-            shape = tuple(tape[0][1].shape[1:])
-            raise ValueError(f"grad must have shape {shape}, got {tuple(grad.shape)}")
-        grad = xp.astype(grad, tape[0][1].dtype, copy=False)
+        r, grad = tape[0][1][0, ...], _validate.as_array(grad, "grad")
+        xp, kernels = resolve(grad, r, names=("grad", "r"), small=self._small(grad))
+        grad = _validate.real_array(xp, grad, "grad", 3)
+        if grad.shape != r.shape:
+            raise ValueError(f"grad must have shape {tuple(r.shape)}, got {tuple(grad.shape)}")
+        grad = xp.astype(grad, r.dtype, copy=False)
         return self._derivatives(xp, kernels, self._layers(xp), grad, tape)
 
     def with_params(self, params):
@@ -224,8 +225,8 @@ class DCDMNet:
         file : str, path or file
             Written in NumPy's ``.npz`` format, whose ending is added to names without it.
         """
-        meta = {"format": _FORMAT, "variant": self.variant, "channels": self.channels}
-        np.savez(file, params=self.params, meta=json.dumps(meta | {"about": self.meta}))
+        shape = {"variant": self.variant, "channels": self.channels}
+        write_model(file, "DCDMNet", self.params, shape | {"about": self.meta})
 
     @staticmethod
     def load(file):
@@ -245,14 +246,9 @@ class DCDMNet:
         ValueError
             The file holds no such network.
         """
-        with np.load(file, allow_pickle=False) as data:
-            if not {"params", "meta"} <= set(data.files):
-                raise ValueError(f"file must hold params and meta, got {data.files}")
-            params, meta = data["params"], json.loads(str(data["meta"]))
-        if meta.get("format") != _FORMAT or "variant" not in meta:
-            raise ValueError(f"file must hold a DCDMNet of format {_FORMAT}, got {meta}")
-        net = DCDMNet(meta["variant"], meta["channels"], params)
-        net.meta = meta["about"]
+        params, meta = read_model(file, "DCDMNet")
+        net = DCDMNet(meta.get("variant"), meta.get("channels"), params)
+        net.meta = meta.get("about", {})
         return net
 
     def _drawn(self, rng):
@@ -263,7 +259,9 @@ class DCDMNet:
         return np.concatenate(parts).astype(np.float32)
 
     def _checked(self, params):
-        params = _validate.real_array(np, _validate.as_array(params, "params"), "params", 1)
+        params = _validate.as_array(params, "params")
+        resolve(params, names=("params",), small=True)
+        params = _validate.real_array(np, params, "params", 1)
         if params.size != self.n_params:
             raise ValueError(f"params must have {self.n_params} entries, got {params.size}")
         return _validate.all_finite(np, params.copy(), "params")
@@ -350,6 +348,7 @@ class GridDirection:
         self._even = tuple(n + n % 2 for n in A.cells.shape)
         self._layers: dict[Any, list] = {}  # per namespace: parameters are moved once
 
+    @np.errstate(over="ignore", invalid="ignore")
     def __call__(self, r):
         xp, kernels = resolve(r, small=self.net._small(self.A.cells))
         if xp not in self._layers:

@@ -190,8 +190,11 @@ def ritz_dataset(
         _validate.nonnegative(value, name)
         for value, name in ((low_fraction, "low_fraction"), (low_weight, "low_weight"))
     )
+    n_lanczos = _validate.count(n_lanczos, "n_lanczos", 1)
     if share > 1:
         raise ValueError(f"low_fraction must be at most 1, got {low_fraction!r}")
+    if weight == 0 and share == 1:
+        raise ValueError("low_weight must be positive where low_fraction is 1, got 0")
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
     rng = _rng.generator(rng)
@@ -214,8 +217,13 @@ def weighted_ritz_vectors(A, rng, n_lanczos, low_fraction, low_weight, *, reorth
         raise ValueError("A must have unknowns, got shape (0, 0)")
     start = xp.asarray(rng.standard_normal(operator.n))
     start = operator.leave(operator.product(operator.enter(start)))
+    if not euclidean_norm(start) > 0:
+        raise ValueError("A must not be zero")
     theta, Y = ritz_vectors(A, start, n_lanczos, reorth=reorth)
-    keep = theta >= 1e-8 * float(xp.max(theta))
+    largest = float(xp.max(theta))
+    if not largest > 0:
+        raise ValueError(f"A must be positive semidefinite, got the Ritz value {largest:.3g}")
+    keep = theta >= 1e-8 * largest
     m = theta.shape[0]
     weights = np.where(np.arange(m) < math.ceil(low_fraction * m - 1e-9), low_weight, 1.0)
     Y = (Y * xp.asarray(weights))[:, keep].T

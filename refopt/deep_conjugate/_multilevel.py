@@ -1,11 +1,11 @@
 """The linear multilevel network: a V-cycle with a dozen trained numbers."""
 
-import json
 from typing import Any
 
 import numpy as np
 
 from refopt import _validate
+from refopt.deep_conjugate._model_files import read_model, write_model
 from refopt.deep_conjugate._poisson_grid import SMALL, PoissonGrid
 from refopt_backends import linear_operator, resolve
 
@@ -152,8 +152,7 @@ class MultilevelNet:
         file : str, path or file object
             Names without the ending ``.npz`` get it.
         """
-        meta = json.dumps({"kind": "multilevel", "version": 1})
-        np.savez(file, params=self.params, meta=np.array(meta))
+        write_model(file, "MultilevelNet", self.params)
 
     @classmethod
     def load(cls, file):
@@ -173,10 +172,7 @@ class MultilevelNet:
         ValueError
             The file holds something else.
         """
-        with np.load(file, allow_pickle=False) as held:
-            if "params" not in held or json.loads(str(held["meta"]))["kind"] != "multilevel":
-                raise ValueError("file does not hold a MultilevelNet")
-            return cls(held["params"])
+        return cls(read_model(file, "MultilevelNet")[0])
 
 
 class BoundNet:

@@ -18,6 +18,7 @@ from refopt_backends import euclidean_norm
 _LOSSES = {"dcdm": dcdm_loss, "residual": residual_loss}
 _DATA: dict[str, Any] = {"ritz": RitzData, "random": RandomData, "replay": Replay}
 _VALIDATED = 20  # times in a run
+_BATCHES = 5  # drawn where no sample has a loss, as in the last step of a run, before giving up
 _DIFFERENCE = 1e-3  # of a parameter, where derivatives are differences
 
 
@@ -218,6 +219,7 @@ class _Objective:
         self.samples = [self._draw() for _ in range(batch_size if fixed else 0)]
         self.nfev = 0
 
+    @np.errstate(over="ignore", invalid="ignore")
     def value(self, params, samples=None):
         """The mean loss of the fixed samples, which stay as they are, or of these."""
         model = self.model.at(params)
@@ -226,9 +228,19 @@ class _Objective:
         paths = [self._path(k, start, bound[k]) for k, start in samples]
         return _mean([value for path in paths for value, _ in path])
 
+    @np.errstate(over="ignore", invalid="ignore")
     def value_and_gradient(self, params):
-        """The mean loss of new samples and its derivatives, zero where no loss is defined."""
-        samples = [self._draw() for _ in range(self.batch_size)]
+        """The mean loss of new samples and its derivatives, NaN where none is defined."""
+        if not np.isfinite(self.model.whole(params)).all():
+            return math.nan, np.zeros(params.size)
+        for _ in range(_BATCHES):
+            samples = [self._draw() for _ in range(self.batch_size)]
+            value, gradient = self._evaluate(params, samples)
+            if not math.isnan(value):
+                break
+        return value, gradient
+
+    def _evaluate(self, params, samples):
         if self.model.by_differences:
             return self._differences(params, samples)
         model = self.model.at(params)
@@ -293,8 +305,10 @@ def _grids(problems, name):
     for A in grids:
         if not isinstance(A, PoissonGrid):
             raise TypeError(f"{name} must be one PoissonGrid or several, got {type(A).__name__}")
-        if A.n < 2:
-            raise ValueError(f"{name} must have two fluid cells or more, got {A.n}")
+        if A.n < 2 or not A.diagonal().any():
+            raise ValueError(
+                f"{name} must have two fluid cells or more, and not all alone, got {A.n}"
+            )
     return grids
 
 

@@ -39,7 +39,8 @@ class RandomData:
 
     def __init__(self, A, rng):
         self.A = A
-        self.damping = 0.5 / A.diagonal()
+        D = A.diagonal()
+        self.damping = np.where(D > 0, 0.5 / np.where(D > 0, D, 1.0), 0.0)  # 0 in a cell alone
 
     def rhs(self, rng):
         return self.A.matvec(self.solution(rng))
@@ -53,9 +54,8 @@ class RandomData:
             X = np.cumsum(X, axis=axis)
         parts = white, smooth, self.A.from_grid(X - X.mean())
         shares = 10.0 ** rng.uniform(-1, 1, len(parts))
-        return sum(
-            s * x / math.sqrt(x @ self.A.matvec(x)) for s, x in zip(shares, parts, strict=True)
-        )
+        sizes = [math.sqrt(max(x @ self.A.matvec(x), 0.0)) for x in parts]
+        return sum(s / e * x for s, e, x in zip(shares, sizes, parts, strict=True) if e > 0)
 
 
 class Replay:

@@ -1,4 +1,4 @@
-"""Regenerate the network that is shipped: ``python -m refopt.deep_conjugate.train_models``."""
+"""Regenerate the trained models: ``python -m refopt.deep_conjugate.train_models --out DIR``."""
 
 import argparse
 import time
@@ -9,11 +9,14 @@ import numpy as np
 
 import refopt
 from refopt.deep_conjugate._dcdm_net import DCDMNet
+from refopt.deep_conjugate._multilevel import MultilevelNet
 from refopt.deep_conjugate._poisson_grid import PoissonGrid
+from refopt.deep_conjugate._projection import poisson_rhs
 from refopt.deep_conjugate._train import train_direction_network
-from refopt.problems.pressure import pressure_scene
+from refopt.deep_conjugate._train_multilevel import train_multilevel
+from refopt.problems.pressure import pressure_scene, swirl_velocity
 
-# Scenes of 32 x 32 x 32 cells: kind and seed.
+# Scenes of 32 x 32 x 32 cells for the convolutional network: kind and seed.
 SCENES = (
     ("room", 0),
     ("smoke", 100),
@@ -30,6 +33,20 @@ RECIPE: dict[str, Any] = {
     "lr": 2e-3,
 }
 
+# Scenes for the multilevel network: kind, cells a side in parts of 32, seed, and whether the
+# right-hand side is the divergence of a velocity or white noise.
+MULTILEVEL_SCENES = (
+    ("box", 1.5, 1, "divergence"),
+    ("smoke", 1.5, 11, "divergence"),
+    ("smoke", 1.25, 12, "noise"),
+    ("dam", 1.5, 13, "divergence"),
+    ("dam", 1.25, 14, "noise"),
+    ("porous", 1.5, 15, "divergence"),
+    ("porous", 1.25, 16, "noise"),
+    ("smoke", 2.0, 17, "divergence"),
+    ("porous", 2.0, 18, "divergence"),
+)
+
 
 def train_network(seed=0, n_steps=2000, extent=32, callback=None):
     """The network of 8 channels, trained on `SCENES`."""
@@ -44,6 +61,21 @@ def train_network(seed=0, n_steps=2000, extent=32, callback=None):
         "version": refopt.__version__,
     }
     return res.model
+
+
+def train_multilevel_net(maxfev=600, extent=32):
+    """The multilevel network, trained on `MULTILEVEL_SCENES`, its numbers to four decimals."""
+    problems = []
+    for kind, scale, seed, origin in MULTILEVEL_SCENES:
+        cells = pressure_scene(kind, round(scale * extent), seed)
+        outside = "air" if kind == "box" else "solid"
+        A = PoissonGrid(cells, outside=outside)
+        if origin == "divergence":
+            b = poisson_rhs(cells, swirl_velocity(cells.shape, seed + 1), outside=outside)
+        else:
+            b = np.random.default_rng(seed).standard_normal(A.n)
+        problems.append((A, b))
+    return MultilevelNet(train_multilevel(problems, maxfev=maxfev).round(4))
 
 
 class Progress:
@@ -63,14 +95,18 @@ class Progress:
 
 
 def main(arguments=None):
-    """Train and write ``dcdm-cnn-8ch.npz``."""
+    """Train, and write ``dcdm-cnn-8ch.npz`` and ``poisson-multilevel.npz``."""
     parser = argparse.ArgumentParser(prog="python -m refopt.deep_conjugate.train_models")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=2000, help="of the convolutional network")
+    parser.add_argument("--evaluations", type=int, default=600, help="of the multilevel network")
     parser.add_argument("--extent", type=int, default=32, help="cells along each axis")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
+    linear = train_multilevel_net(options.evaluations, options.extent)
+    linear.save(options.out / "poisson-multilevel.npz")
+    print(linear, flush=True)
     net = train_network(options.seed, options.steps, options.extent, callback=Progress())
     net.save(options.out / "dcdm-cnn-8ch.npz")
 
