@@ -13,6 +13,12 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from refopt_backends.numba_cpu._connected_grids import (
+    falls_apart,
+    graph_cycle,
+    graph_levels,
+    unit_falls_apart,
+)
 from refopt_backends.numba_cpu._jit import FAST, jit, parallel_jit, run_parallel
 
 REAL = np.float32
@@ -30,13 +36,29 @@ class Level(NamedTuple):
 
 
 class Levels(NamedTuple):
-    """Levels below the finest, as views and, where they are small, as one array of each kind."""
+    """Levels, as views and, where they are small, as one array of each kind; graphs after them.
+
+    With graphs no level counts as small, and `parts` has the node of each black cell or node in
+    the next level, for the last of the grids and for the graphs.
+    """
 
     large: list
     every: list
     sweeps: np.ndarray  # of each level: two weights, and the factor of its coarse correction
     table: np.ndarray  # of each small level: extents and first entry
     flat: tuple
+    graphs: list
+    parts: list
+
+    @property
+    def first(self):
+        """The finest of them."""
+        return (self.every or self.graphs)[0]
+
+    @property
+    def sizes(self):
+        """Number of unknowns of each level."""
+        return [int(np.count_nonzero(level.degree > 0)) for level in self.every + self.graphs]
 
 
 @jit
@@ -159,6 +181,32 @@ def _correct(degree, x, coarse, factor, ci):
             for k in range(width):
                 t = factor * line[k + ONE]
                 x[0, i, j, s + k] += t if degree[0, i, j, s + k] > 0 else REAL(0)
+
+
+@jit(fastmath=FAST)
+def _residual_of_parts(degree, weights, rhs, x, part, coarse):
+    """Black cells' residual, summed over the nodes of a graph."""
+    n0, n1, width = np.uint64(x.shape[1]), np.uint64(x.shape[2]), np.uint64(x.shape[3] - 1)
+    own, other, y, d = weights[0], weights[1], x[1], degree[0]
+    coarse[:] = 0
+    for i in range(ONE, n0 - ONE):
+        for j in range(ONE, n1 - ONE):
+            s = first_of(i, j, ZERO)
+            for k in range(width):
+                a = s + k
+                t = rhs[0, i, j, a] + _links_times(own, other, y, i, j, a, k)
+                t -= d[i, j, a] * x[0, i, j, a]
+                coarse[part[i, j, a]] += t if d[i, j, a] > 0 else REAL(0)
+
+
+@jit(fastmath=FAST)
+def _correct_by_parts(degree, x, part, coarse, factor):
+    n0, n1, m = np.uint64(x.shape[1]), np.uint64(x.shape[2]), np.uint64(x.shape[3])
+    for i in range(ONE, n0 - ONE):
+        for j in range(ONE, n1 - ONE):
+            for k in range(m):
+                t = factor * coarse[part[i, j, k]]
+                x[0, i, j, k] += t if degree[0, i, j, k] > 0 else REAL(0)
 
 
 @jit
@@ -371,14 +419,25 @@ def _degrees(faces, ground, degree, i):
         part(line, degree, i, j)
 
 
-def coarse_levels(types, dirichlet, weights, parameters):
-    """Levels below the finest, from fields of even extents; `weights` is None or three."""
-    every, fine, inner, scale = [], None, types.shape, parameters[0][3]
+def coarse_levels(types, degree, dirichlet, weights, parameters):
+    """Levels from fields of even extents: below the finest, or with it where it has `weights`."""
+
+    def row(number):
+        return parameters[min(number, len(parameters) - 1)]
+
+    every, fine, graphs, parts = [], None, [], []
     if weights is not None:
         fine = (weights, dirichlet.astype(REAL), (types == 1).astype(REAL))
-    inner = tuple(n // 2 - 1 for n in types.shape)
+        links = np.stack([by_colour(w) for w in weights], axis=1)
+        every.append(_level(by_colour(degree.astype(REAL)), links))
+    number, inner = 0, tuple(n // 2 - 1 for n in types.shape)
     while True:
-        scale = parameters[min(len(every), len(parameters) - 1)][3]
+        apart = unit_falls_apart(types, degree) if fine is None else falls_apart(*fine[:2])
+        if apart:
+            fine = fine or _unit_fields(types, dirichlet)
+            graphs, parts = graph_levels(*fine, lambda n, begin=number: row(begin + n)[3])
+            parts[0] = by_colour(parts[0])[0]
+            break
         shape = tuple(2 * -(-n // 2) + 2 for n in inner)
         faces, behind = np.zeros((3, *shape), REAL), np.zeros((3, 2, *shape), REAL)
         ground, volume = np.zeros(shape, REAL), np.zeros(shape, REAL)
@@ -388,17 +447,30 @@ def coarse_levels(types, dirichlet, weights, parameters):
         else:
             _sums(*fine, *sums, 1, last)
         half = (shape[0], shape[1], shape[2] // 2)
-        degree, packed = np.zeros((2, *half), REAL), np.zeros((2, 3, *half), REAL)
-        args = (faces, behind, ground, REAL(scale), packed, degree, last)
-        run_parallel(4 * degree.size, _finish_parallel, _finish_serial, *args)
-        every.append(Level(degree, packed, np.zeros_like(degree), np.zeros_like(degree)))
+        packed_degree, packed = np.zeros((2, *half), REAL), np.zeros((2, 3, *half), REAL)
+        args = (faces, behind, ground, REAL(row(number)[3]), packed, packed_degree, last)
+        run_parallel(4 * packed_degree.size, _finish_parallel, _finish_serial, *args)
+        every.append(_level(packed_degree, packed))
+        number += 1
         if inner == (1, 1, 1):
             break
         fine, inner = (faces, ground, volume), tuple(n // 2 - 1 for n in shape)
-    large = [level for level in every if level.x.size >= SERIAL_BELOW]
-    small, table, flat = _joined(every[len(large) :])
-    sweeps = [parameters[min(n + 1, len(parameters) - 1)][:3] for n in range(len(every))]
-    return Levels(large, large + small, np.asarray(sweeps, REAL), table, flat)
+    first = int(weights is None)
+    sweeps = [row(n + first)[:3] for n in range(len(every) + len(graphs))]
+    large = [level for level in every if graphs or level.x.size >= SERIAL_BELOW]
+    small, table, flat = ([], None, ()) if graphs else _joined(every[len(large) :])
+    return Levels(large, large + small, np.asarray(sweeps, REAL), table, flat, graphs, parts)
+
+
+def _level(degree, weights):
+    return Level(degree, weights, np.zeros_like(degree), np.zeros_like(degree))
+
+
+def _unit_fields(types, dirichlet):
+    """Links between fluid cells, their part towards air, and which cells they are."""
+    fluid = types == 1
+    weights = tuple((fluid & np.roll(fluid, -1, axis)).astype(REAL) for axis in range(3))
+    return weights, dirichlet.astype(REAL), fluid.astype(REAL)
 
 
 def _joined(levels):
@@ -441,14 +513,23 @@ def _finish_parallel(faces, behind, ground, scale, packed, degree, last):
 
 
 def coarse_cycle(levels):
-    """One cycle: x of the first coarse level from its right-hand side."""
-    large, every, sweeps = levels.large, levels.every, levels.sweeps
-    for level, after, (w1, w2, _) in zip(large, every[1:], sweeps, strict=False):
-        args = (*level, w1, w2, after.rhs)
-        run_parallel(level.x.size, down_parallel, down_serial, *args)
-    _small_cycle(*levels.flat, levels.table, sweeps[len(large) :])
+    """One cycle: x of the first level from its right-hand side."""
+    large, every, sweeps, graphs = levels.large, levels.every, levels.sweeps, levels.graphs
+    nothing = np.zeros((2, 0, 0, 0), REAL)
+    for number, (level, (w1, w2, _)) in enumerate(zip(large, sweeps, strict=False)):
+        coarse = every[number + 1].rhs if number + 1 < len(every) else nothing
+        run_parallel(level.x.size, down_parallel, down_serial, *level, w1, w2, coarse)
+    if graphs:
+        if large:
+            _residual_of_parts(*large[-1], levels.parts[0], graphs[0].rhs)
+        graph_cycle(graphs, levels.parts[1:], sweeps[len(large) :])
+        if large:
+            args = (levels.parts[0], graphs[0].x, sweeps[len(large) - 1][2])
+            _correct_by_parts(large[-1].degree, large[-1].x, *args)
+    else:
+        _small_cycle(*levels.flat, levels.table, sweeps[len(large) :])
     for number in range(len(large) - 1, -1, -1):
         level, (w1, w2, factor) = large[number], sweeps[number]
-        args = (*level, w1, w2, every[number + 1].x, factor)
-        run_parallel(level.x.size, up_parallel, up_serial, *args)
-    return every[0].x
+        coarse = every[number + 1].x if number + 1 < len(every) else nothing
+        run_parallel(level.x.size, up_parallel, up_serial, *level, w1, w2, coarse, factor)
+    return levels.first.x

@@ -13,18 +13,13 @@ from refopt_backends.numba_cpu._coarse_grids import (
     REAL,
     TWO,
     ZERO,
-    Level,
     by_cell,
     by_colour,
     coarse_cycle,
     coarse_levels,
-    down_parallel,
-    down_serial,
     first_of,
     interlace,
     part,
-    up_parallel,
-    up_serial,
 )  # fmt: skip
 from refopt_backends.numba_cpu._jit import FAST, jit, parallel_jit, run_parallel, threads_for
 
@@ -86,8 +81,18 @@ def _restrict(line, r, keep, low, mid, high, degree, i, j):
 
 
 @jit(fastmath=FAST)
-def _pre_span(degree, old, q, alpha, w, new, coarse, squares, first, last):
-    """Coarse planes first <= ci < last of `step_and_restrict`."""
+def _restrict_to_parts(nodes, part, r, keep, low, mid, high, degree, i, j):
+    """The same, added to the node of each cell."""
+    s, width = first_of(i, j, ZERO), np.uint64(mid.shape[1] - 1)
+    for k in range(width):
+        a = s + k
+        if degree[i, j, a] > 0:
+            nodes[part[i, j, a]] += keep * r[i, j, a] + _around(low, mid, high, j, a, k)
+
+
+@jit(fastmath=FAST)
+def _pre_span(degree, old, q, alpha, w, new, coarse, nodes, part_of, squares, first, last):
+    """Coarse planes first <= ci < last of a step to `new` and the coarse right-hand side."""
     n0, n1, m = old.shape
     u, red = np.zeros((4, n1, m), REAL), np.zeros((4, n1, m), REAL)
     lines = np.zeros((n1 // 2, 2 * coarse.shape[3]), REAL)
@@ -111,15 +116,20 @@ def _pre_span(degree, old, q, alpha, w, new, coarse, squares, first, last):
         for k in range(i - 2, (i - 1) if i < n0 - 1 else i):
             if begin <= k < end:
                 low, mid, high = red[(k - 1) & RING], red[k & RING], red[(k + 1) & RING]
-                if k & 1:
-                    lines[:] = 0
-                v = np.uint64(k)
-                for j in range(ONE, np.uint64(n1 - 1)):
-                    line = lines[(j + ONE) // TWO]
-                    _restrict(line, new, REAL(1) - w, low, mid, high, degree[0], v, j)
-                if not k & 1:
-                    for j in range(ONE, np.uint64(n1 // 2)):
-                        part(lines[j], coarse, v // TWO, j)
+                v, keep = np.uint64(k), REAL(1) - w
+                if nodes.size == 0:
+                    if k & 1:
+                        lines[:] = 0
+                    for j in range(ONE, np.uint64(n1 - 1)):
+                        line = lines[(j + ONE) // TWO]
+                        _restrict(line, new, keep, low, mid, high, degree[0], v, j)
+                    if not k & 1:
+                        for j in range(ONE, np.uint64(n1 // 2)):
+                            part(lines[j], coarse, v // TWO, j)
+                else:
+                    for j in range(ONE, np.uint64(n1 - 1)):
+                        args = (new, keep, low, mid, high, degree[0], v, j)
+                        _restrict_to_parts(nodes, part_of, *args)
 
 
 @jit(fastmath=FAST)
@@ -133,6 +143,16 @@ def _corrected(u, r, w, lines, factor, degree, i):
             a = s + k
             t = w * r[i, j, a] / REAL(degree[i, j, a]) + factor * lines[cj, k + ONE]
             u[j, a] = t if degree[i, j, a] > 0 else REAL(0)
+
+
+@jit(fastmath=FAST)
+def _corrected_by_parts(u, r, w, nodes, part, factor, degree, i):
+    """The same, from the node of each cell."""
+    i, n1, m = np.uint64(i), np.uint64(u.shape[0]), np.uint64(u.shape[1])
+    for j in range(ONE, n1 - ONE):
+        for k in range(m):
+            t = w * r[i, j, k] / REAL(degree[i, j, k]) + factor * nodes[part[i, j, k]]
+            u[j, k] = t if degree[i, j, k] > 0 else REAL(0)
 
 
 @jit(fastmath=FAST)
@@ -155,7 +175,7 @@ def _last_sweep(z, u, r, w, low, mid, high, degree, i):
 
 
 @jit(fastmath=FAST)
-def _post_span(degree, r, coarse, w, factor, z, products, first, last):
+def _post_span(degree, r, coarse, nodes, part_of, w, factor, z, products, first, last):
     """Planes first <= i < last of z = w r / D + factor P e, smoothed; z'r of each."""
     n0, n1, m = r.shape
     u, red = np.zeros((4, n1, m), REAL), np.zeros((4, n1, m), REAL)
@@ -163,12 +183,15 @@ def _post_span(degree, r, coarse, w, factor, z, products, first, last):
     at = -1
     for i in range(max(first - 2, 0), min(last + 2, n0)):
         if 0 < i < n0 - 1:
-            ci = (i + 1) // 2
-            if ci != at:
-                at = ci
-                for j in range(ONE, np.uint64(n1 // 2)):
-                    interlace(coarse, np.uint64(ci), j, lines[j])
-            _corrected(u[i & RING], r, w, lines, factor, degree[0], i)
+            if nodes.size == 0:
+                ci = (i + 1) // 2
+                if ci != at:
+                    at = ci
+                    for j in range(ONE, np.uint64(n1 // 2)):
+                        interlace(coarse, np.uint64(ci), j, lines[j])
+                _corrected(u[i & RING], r, w, lines, factor, degree[0], i)
+            else:
+                _corrected_by_parts(u[i & RING], r, w, nodes, part_of, factor, degree[0], i)
         else:
             u[i & RING] = 0
         k = i - 1
@@ -482,21 +505,39 @@ class Hierarchy:
         self.types = types
         self.starts, self.fluid = _row_starts(types)
         parameters = [tuple(map(float, row)) for row in parameters]
-        self.weights = self.degree = None
-        if weights is None:
-            self.degree = by_colour(degree)
-        else:
+        self.degree = by_colour(degree) if weights is None else None
+        if weights is not None:
             weights = tuple(even(w).astype(REAL) for w in weights)
-            degree = by_colour(degree.astype(REAL))
-            links = np.stack([by_colour(w) for w in weights], axis=1)
-            self.weights = Level(degree, links, np.zeros_like(degree), np.zeros_like(degree))
         self.first, self.second, self.factor = map(REAL, parameters[0][:3])
-        self.coarse = coarse_levels(types, dirichlet, weights, parameters)
+        self.coarse = coarse_levels(types, degree, dirichlet, weights, parameters)
+
+    def coarser(self, field):
+        """The first coarse level's x or rhs where it is a grid, where it is a graph, its parts."""
+        if self.coarse.every:
+            return (
+                getattr(self.coarse.first, field),
+                np.zeros(0, REAL),
+                np.zeros((0, 0, 0), np.uint32),
+            )
+        return np.zeros((2, 0, 0, 0), REAL), getattr(self.coarse.first, field), self.coarse.parts[0]
 
     @property
     def sizes(self):
-        coarse = [int(np.count_nonzero(level.degree > 0)) for level in self.coarse.every]
-        return [self.fluid, *coarse]
+        sizes = self.coarse.sizes
+        return [self.fluid, *sizes[self.degree is None :]]
+
+    def restrict(self, old, q, alpha, new, dots):
+        """new = old - alpha q, and the first coarse right-hand side; r'r by planes in `dots`."""
+        n0, (coarse, nodes, part_of) = old.shape[0], self.coarser("rhs")
+        nodes[:] = 0
+        args = (self.degree, old, q, REAL(alpha), self.first, new, coarse, nodes, part_of, dots)
+        _in_spans(2 * old.size, _pre_parallel, _pre_serial, args, 1, n0 // 2)
+
+    def smoothed(self, r, z, dots):
+        """z from r and the coarse right-hand side; z'r by planes in `dots`."""
+        coarse_cycle(self.coarse)
+        args = (self.degree, r, *self.coarser("x"), self.first, self.factor, z, dots)
+        _in_spans(2 * r.size, _post_parallel, _post_serial, args, 1, r.shape[0] - 1)
 
 
 def even(x):
@@ -512,33 +553,16 @@ def vcycle_setup(types, degree, dirichlet, weights, parameters):
 
 def vcycle(hierarchy, r):
     b = by_colour(even(r.astype(REAL, copy=False)))
-    cycle = _unit_cycle if hierarchy.weights is None else _weighted_cycle
-    return by_cell(cycle(hierarchy, b), r.shape)
-
-
-def _weighted_cycle(hierarchy, b):
-    level, coarse = hierarchy.weights, hierarchy.coarse
-    level.rhs[...] = b
-    sweeps = hierarchy.first, hierarchy.second
-    args = (*level, *sweeps, coarse.every[0].rhs)
-    run_parallel(b.size, down_parallel, down_serial, *args)
-    args = (*level, *sweeps, coarse_cycle(coarse), hierarchy.factor)
-    run_parallel(b.size, up_parallel, up_serial, *args)
-    return level.x
-
-
-def _unit_cycle(hierarchy, b):
+    if hierarchy.degree is None:
+        hierarchy.coarse.first.rhs[...] = b
+        return by_cell(coarse_cycle(hierarchy.coarse), r.shape)
     n0, degree = b.shape[1], hierarchy.degree
-    rhs, x = np.zeros_like(b[0]), np.zeros_like(b)
-    coarse, dots = hierarchy.coarse.every[0].rhs, np.zeros(n0)
+    rhs, x, dots = np.zeros_like(b[0]), np.zeros_like(b), np.zeros(n0)
     _residual_span(degree, b, x, rhs, dots, np.zeros(n0), 1, n0 - 1)
-    args = (degree, rhs, rhs, REAL(0), hierarchy.first, np.zeros_like(rhs), coarse, dots)
-    _in_spans(b.size, _pre_parallel, _pre_serial, args, 1, n0 // 2)
-    e = coarse_cycle(hierarchy.coarse)
-    args = (degree, rhs, e, hierarchy.first, hierarchy.factor, x[0], dots)
-    _in_spans(b.size, _post_parallel, _post_serial, args, 1, n0 - 1)
+    hierarchy.restrict(rhs, rhs, 0, np.zeros_like(rhs), dots)
+    hierarchy.smoothed(rhs, x[0], dots)
     _with_red(degree, b, x)
-    return x
+    return by_cell(x, r.shape)
 
 
 class Search:
@@ -592,10 +616,7 @@ class Search:
 
     def restrict(self, old, alpha):
         """r = old - alpha q, and the coarse right-hand side; r'r."""
-        n0, h = self.r.shape[0], self.hierarchy
-        coarse, alpha = h.coarse.every[0].rhs, REAL(alpha)
-        args = (h.degree, old, self.q, alpha, h.first, self.other, coarse, self.dots)
-        _in_spans(self.b.size, _pre_parallel, _pre_serial, args, 1, n0 // 2)
+        self.hierarchy.restrict(old, self.q, alpha, self.other, self.dots)
         self.r, self.other = self.other, self.r
         return float(self.dots.sum())
 
@@ -609,8 +630,7 @@ def vcycle_cg_step(state):
         return 0.0, 0.0
     h, work, n0 = state.hierarchy, state.b.size, state.r.shape[0]
     z = state.other
-    args = (h.degree, state.r, coarse_cycle(h.coarse), h.first, h.factor, z, state.dots)
-    _in_spans(work, _post_parallel, _post_serial, args, 1, n0 - 1)
+    h.smoothed(state.r, z, state.dots)
     rho = float(state.dots.sum())
     beta = REAL(0.0 if state.rho is None else rho / state.rho)
     if len(state.steps) == state.KEPT:

@@ -7,7 +7,18 @@ matrix D - W with links W >= 0 to the next cell along each axis and a part of D 
 
 from typing import Any, NamedTuple
 
+from refopt_backends._array_functions import cumulative_sum
 from refopt_backends._home import namespace_of
+from refopt_backends.reference.connected_grids import (
+    coarser_graph,
+    extended,
+    graph_of,
+    parts,
+    picked,
+)
+
+# Share of blocks with more than one part from which on these become nodes of their own.
+SPLIT = 0.005
 
 INNER = (slice(1, -1),) * 3
 
@@ -15,8 +26,9 @@ INNER = (slice(1, -1),) * 3
 class Level(NamedTuple):
     """One matrix and how it is worked on.
 
-    `sweeps` are the weights of the relaxations before the coarse correction, and in reverse
-    after it; `factor` is that of the correction.
+    `weights` are fields of links along each axis or, on a graph, rows of links, which lead to
+    the nodes that `ends` says. `sweeps` are the weights of the relaxations before the coarse
+    correction, and in reverse after it; `factor` is that of the correction.
     """
 
     degree: Any
@@ -26,12 +38,24 @@ class Level(NamedTuple):
     black: Any
     sweeps: tuple
     factor: float
+    ends: Any = None
+
+
+class Parts(NamedTuple):
+    """How a level's nodes make up those of the next: the number of each one's, and the reverse."""
+
+    number: Any
+    members: Any
 
 
 class Hierarchy(NamedTuple):
-    """The levels, finest first, and where the unknowns are in a field of even extents."""
+    """The levels, finest first; `Parts` between two of them, or None where all are blocks.
+
+    `cells` are the places of the unknowns in a finest field.
+    """
 
     levels: list
+    steps: list
     cells: Any
 
     @property
@@ -53,23 +77,33 @@ def vcycle_setup(types, degree, dirichlet, weights, parameters):
         weights = tuple(even(w) for w in weights)
     ground, volume = xp.astype(dirichlet, xp.float32), xp.astype(fluid, xp.float32)
     weights = tuple(xp.astype(w, xp.float32) for w in weights)
-    level = _level(xp.astype(degree, xp.float32), weights, ground, volume, parameters[0])
-    levels = [level]
-    blocks = None
+    level = _level((xp.astype(degree, xp.float32), weights, ground, volume), parameters[0])
+    levels, steps, graph = [level], [], None
+    shape, blocks = level.degree.shape, None
     while blocks != (1, 1, 1):
-        blocks = tuple(n // 2 - 1 for n in level.degree.shape)
+        blocks = tuple(n // 2 - 1 for n in shape)
+        shape = tuple(n + 2 + n % 2 for n in blocks)
         *_, scale = parameters[min(len(levels) - 1, len(parameters) - 1)]
-        degree, links, ground, volume = _coarser(level, scale)
         row = parameters[min(len(levels), len(parameters) - 1)]
-        level = _level(degree, links, ground, volume, row)
+        step = cells = None
+        if graph is None and _splits(level):
+            graph, cells = graph_of(level.degree, level.weights, level.ground, level.volume)
+        if graph is None:
+            level = _level(_coarser(level, scale), row)
+        else:
+            graph, number, members = coarser_graph(graph, scale)
+            step = Parts(number, members)
+            step = step if cells is None else _of_cells(step, cells, level.degree)
+            level = _graph_level(graph, row)
         levels.append(level)
-    return Hierarchy(levels, xp.nonzero(_flat(fluid))[0])
+        steps.append(step)
+    return Hierarchy(levels, steps, xp.nonzero(_flat(fluid))[0])
 
 
 def vcycle(hierarchy, r):
     """z = M r: one cycle from zero, in float32."""
     xp = namespace_of(r)
-    z = _cycle(hierarchy.levels, even(xp.astype(r, xp.float32)))
+    z = _cycle(hierarchy.levels, hierarchy.steps, even(xp.astype(r, xp.float32)))
     n0, n1, n2 = r.shape
     return xp.asarray(z[:n0, :n1, :n2], copy=True)
 
@@ -100,9 +134,13 @@ class Search:
         self.p, self.rho = xp.zeros(r.shape, dtype=xp.float64), None
 
     def solve_red(self):
-        xp = namespace_of(self.b)
-        t = (self.b + _neighbours(self.weights, self.x)) / xp.where(self.red, self.degree, 1.0)
-        self.x = xp.where(self.red, t, self.x)
+        self.x = self.with_red(self.b, self.x)
+
+    def with_red(self, b, x):
+        """Red cells solved from the black ones."""
+        xp = namespace_of(x)
+        t = (b + _neighbours(self.weights, x)) / xp.where(self.red, self.degree, 1.0)
+        return xp.where(self.red, t, x)
 
 
 def vcycle_cg_start(hierarchy, b, scale):
@@ -114,10 +152,11 @@ def vcycle_cg_step(state):
     norm = float(xp.sum(state.r * state.r)) ** 0.5
     if norm == 0.0:
         return 0.0, 0.0
-    z = _cycle(state.hierarchy.levels, xp.astype(state.r / norm, xp.float32))
+    z = _cycle(state.hierarchy.levels, state.hierarchy.steps, xp.astype(state.r / norm, xp.float32))
     z = norm * xp.astype(z, xp.float64)
     rho = float(xp.sum(z * state.r))
     state.p = z + (0.0 if state.rho is None else rho / state.rho) * state.p
+    state.p = state.with_red(0.0, state.p)  # z has them in single precision
     state.rho = rho
     q = state.degree * state.p - _neighbours(state.weights, state.p)
     q = xp.where(state.black, q, 0.0)
@@ -150,7 +189,7 @@ def _flat(field):
     return namespace_of(field).reshape(field, (-1,))
 
 
-def _cycle(levels, b):
+def _cycle(levels, steps, b):
     """Red cells are eliminated exactly, black ones relaxed on what is left."""
     level, coarser = levels[0], levels[1:]
     xp = namespace_of(b)
@@ -159,9 +198,13 @@ def _cycle(levels, b):
         x = _relaxed(level, x, b, level.black, w)
         x = _relaxed(level, x, b, ~level.black, 1.0)
     if coarser:
-        r = b + _neighbours(level.weights, x) - level.degree * x
+        r = b + _from_neighbours(level, x) - level.degree * x
         r = xp.where(level.black & (level.degree > 0), r, 0.0)
-        e = _prolonged(_cycle(coarser, even(_block_sums(r))), b.shape)
+        if steps[0] is None:
+            e = _prolonged(_cycle(coarser, steps[1:], even(_block_sums(r))), b.shape)
+        else:
+            r = xp.sum(picked(extended(r), steps[0].members), axis=1, dtype=r.dtype)
+            e = picked(extended(_cycle(coarser, steps[1:], r)), steps[0].number)
         x = x + xp.where(level.black & (level.degree > 0), level.factor * e, 0.0)
         x = _relaxed(level, x, b, ~level.black, 1.0)
     for w in level.sweeps[::-1]:
@@ -174,7 +217,7 @@ def _relaxed(level, x, b, cells, w):
     """x + w (b - A x) / D on some cells."""
     xp = namespace_of(x)
     positive = level.degree > 0
-    update = (b + _neighbours(level.weights, x)) / xp.where(positive, level.degree, 1.0)
+    update = (b + _from_neighbours(level, x)) / xp.where(positive, level.degree, 1.0)
     update = xp.where(positive, (1.0 - w) * x + w * update, 0.0)
     return xp.where(cells, update, x)
 
@@ -202,13 +245,52 @@ def _coarser(level, scale):
     return degree, tuple(weights), ground, even(_block_sums(level.volume))
 
 
-def _level(degree, weights, ground, volume, parameters):
+def _splits(level):
+    """Whether blocks have more parts than a few of them."""
+    xp = namespace_of(level.degree)
+    _, count = parts(level.degree, level.weights)
+    active = xp.astype(level.degree > 0, xp.float32)
+    blocks = int(xp.count_nonzero(_block_sums(active) > 0))
+    return count - blocks > SPLIT * blocks
+
+
+def _of_cells(step, cells, degree):
+    """Parts of those cells of a grid that are nodes."""
+    xp = namespace_of(degree)
+    count, size = step.members.shape[0], degree.size
+    node = cumulative_sum(xp.astype(xp.reshape(degree > 0, (-1,)), xp.int64)) - 1
+    node = xp.reshape(xp.where(node < 0, 0, node), degree.shape)
+    number = xp.where(degree > 0, picked(step.number, node), count)
+    cells = xp.concat([cells, xp.asarray([size], dtype=cells.dtype)])
+    return Parts(number, picked(cells, step.members))
+
+
+def _level(matrix, parameters):
+    degree, weights, ground, volume = matrix
     xp = namespace_of(ground)
-    first, second, factor, _ = parameters
     n0, n1, n2 = (xp.arange(n) for n in degree.shape)
     black = (n0[:, None, None] + n1[None, :, None] + n2[None, None, :]) % 2 == 0
-    sweeps = (first,) if second == 0 else (first, second)
+    sweeps, factor = _work(parameters)
     return Level(degree, weights, ground, volume, black, sweeps, factor)
+
+
+def _graph_level(graph, parameters):
+    degree, ends, weights = graph.rows()
+    sweeps, factor = _work(parameters)
+    ground, volume = graph.ground, graph.volume
+    return Level(degree, weights, ground, volume, graph.black, sweeps, factor, ends)
+
+
+def _work(parameters):
+    first, second, factor, _ = parameters
+    return (first,) if second == 0 else (first, second), factor
+
+
+def _from_neighbours(level, x):
+    if level.ends is None:
+        return _neighbours(level.weights, x)
+    xp = namespace_of(x)
+    return xp.sum(level.weights * picked(extended(x), level.ends), axis=1, dtype=x.dtype)
 
 
 def _neighbours(weights, x):
