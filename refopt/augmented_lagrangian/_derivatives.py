@@ -8,6 +8,7 @@ import numpy as np
 
 from refopt import _validate
 
+_ORDINARY = 1e3  # curvatures of which, and of its inverse, the identity is a fair first guess
 SCHEMES = ("2-point", "3-point", "cs")
 _STEPS = {"2-point": 1 / 2, "3-point": 1 / 3, "cs": 1 / 2}  # powers of the rounding unit
 
@@ -82,6 +83,12 @@ class DampedBFGS:
         self.matrix = xp.eye(n)
         self._fresh = True
 
+    def begin(self, x, gradient):
+        """Another multiple of the identity where its step is nothing beside x, or far too long."""
+        scale = math.sqrt(float(gradient @ gradient)) / max(1.0, math.sqrt(float(x @ x)))
+        if scale > 0.0 and not 1 / _ORDINARY < scale < _ORDINARY:
+            self.matrix = self.matrix * scale
+
     def update(self, s, y):
         """Take the pair of a step and the change of the gradient along it."""
         ss, sy = float(s @ s), float(s @ y)
@@ -91,7 +98,7 @@ class DampedBFGS:
             yy = float(y @ y)
             scale = yy / sy if sy > 1e-8 * math.sqrt(ss * yy) else math.sqrt(yy / ss)
             if scale > 0:
-                self.matrix = self.matrix * scale
+                self.matrix = self.matrix * (scale / float(self.matrix[0, 0]))
                 self._fresh = False
         Bs = self.matrix @ s
         sBs = float(s @ Bs)
@@ -103,12 +110,35 @@ class DampedBFGS:
             self.matrix = self.matrix - (Bs[:, None] * Bs) / sBs + (y[:, None] * y) / sy
 
 
+class RankOne:
+    """The symmetric matrix of rank-one updates, of any inertia, for a part of H.
+
+    Curvature of constraints has either sign, which a positive definite matrix cannot follow.
+    """
+
+    def __init__(self, n, xp):
+        self.matrix = xp.zeros((n, n))
+
+    def begin(self, x, gradient):
+        """Nothing: the first guess is zero."""
+
+    def update(self, s, y):
+        """Take the pair of a step and the change of the gradient along it."""
+        r = y - self.matrix @ s
+        ss, sr, rr = float(s @ s), float(s @ r), float(r @ r)
+        if math.isfinite(rr) and abs(sr) > 1e-8 * math.sqrt(ss * rr):
+            self.matrix = self.matrix + (r[:, None] * r) / sr
+
+
 class Strategy:
     """A `scipy.optimize.HessianUpdateStrategy` as the solvers see quasi-Newton matrices."""
 
     def __init__(self, n, strategy):
         self._strategy = strategy
         strategy.initialize(n, "hess")
+
+    def begin(self, x, gradient):
+        """Nothing: the strategy has a scale of its own."""
 
     @property
     def matrix(self):

@@ -52,8 +52,8 @@ def minimize_equality(
         central ones near the solution.
     hess : callable, HessianUpdateStrategy or {"2-point", "3-point", "cs"}, optional
         ``hess(x, *args)``, the Hessian of f: array, sparse matrix or LinearOperator, shape
-        (n, n). By default a damped BFGS matrix stands for all second derivatives that are
-        not given.
+        (n, n). By default a damped BFGS matrix stands for all second derivatives; symmetric
+        rank-one updates for those of the constraints, where only these are not given.
     hessp : callable, optional
         ``hessp(x, p, *args)``, the product of the Hessian of f with p.
     constraints : dict, NonlinearConstraint, LinearConstraint or sequence of them, optional

@@ -19,7 +19,7 @@ ROUNDING = 1e-5  # a measure below it that stays as it is has met rounding
 _HUGE = 1e3, 1e4  # multipliers that are not believed: at the start, later
 WILD = 1e3  # a scaled |gL| beyond it tells of multipliers that are not believed either
 _SHORT, _LONG = 0.11, 0.4  # steps after which the damping grows, shrinks
-_PATIENCE = 5
+_PATIENCE = 5, 30  # steps without progress, of Newton and of quasi-Newton methods
 
 
 class Newton:
@@ -61,11 +61,13 @@ class Newton:
         if _restoration.first(problem, point):
             feasible, point = yield from self._restored(point, 0.0)
             if feasible is None:
-                return _status.INFEASIBLE, _restoration.STATIONARY
+                return self._infeasible(point)
+        problem.begin(point)
         search = Search(problem, point, self._beta)
         regular = Regularisation(problem, self._solve, self.state)
         recent = deque([point.kkt], maxlen=5)
         crawl = _restoration.Crawl()
+        patience = _PATIENCE[problem.quasi_newton]
         least, idle, failures, k, damping = math.inf, 0, 0, 0, 0.0
         while True:
             k += 1
@@ -97,7 +99,7 @@ class Newton:
                 search.restored(point)
                 feasible, point = yield from self._restored(point, _restoration.FALL)
                 if feasible is None:
-                    return _status.INFEASIBLE, _restoration.STATIONARY
+                    return self._infeasible(point)
                 if not feasible:
                     return self._end(point)
                 recent = deque([point.kkt], maxlen=5)
@@ -121,7 +123,7 @@ class Newton:
                 continue
             idle = 0 if error < least or alpha < 1.0 or system.shift else idle + 1
             least = min(least, error)
-            if least <= ROUNDING and idle >= _PATIENCE:
+            if least <= ROUNDING and idle >= patience:
                 return _status.STALLED, ""
             if error < ROUNDING:
                 problem.sharpen()
@@ -147,6 +149,11 @@ class Newton:
             except StopIteration as end:
                 return end.value, point
             yield self._iterate(point)
+
+    def _infeasible(self, point):
+        """A stationary point of ``|c|``, which is the answer whatever its error."""
+        self.state["stationary"] = point
+        return _status.INFEASIBLE, _restoration.STATIONARY
 
     def _end(self, point):
         """No step can be taken."""

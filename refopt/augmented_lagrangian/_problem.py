@@ -1,6 +1,6 @@
 """min f(x) subject to c(x) = 0 as the algorithms see it; every evaluation is counted here."""
 
-from refopt.augmented_lagrangian._derivatives import DampedBFGS, Strategy
+from refopt.augmented_lagrangian._derivatives import DampedBFGS, RankOne, Strategy
 from refopt.augmented_lagrangian._operators import is_sparse, restrict, stack, total
 
 SMALL = 200  # up to so many variables and constraints, sparse derivatives become dense
@@ -38,7 +38,10 @@ class EqualityProblem:
         if lacking or not objective.has_hessian:
             asked = [objective.strategy, *(piece.strategy for piece in lacking)]
             chosen = next((strategy for strategy in asked if strategy is not None), None)
-            self._quasi = Strategy(self.n, chosen) if chosen else DampedBFGS(self.n, xp)
+            if chosen:
+                self._quasi = Strategy(self.n, chosen)
+            else:
+                self._quasi = (RankOne if objective.has_hessian else DampedBFGS)(self.n, xp)
 
     @property
     def nfev(self):
@@ -150,6 +153,11 @@ class EqualityProblem:
     def quasi_newton(self):
         """Whether second derivatives are approximated from gradients."""
         return self._quasi is not None
+
+    def begin(self, point):
+        """Tell the quasi-Newton matrix where the iteration starts."""
+        if self._quasi is not None:
+            self._quasi.begin(point.x, point.gL)
 
     def update(self, old, new, l):
         """Tell the quasi-Newton matrix of a step between two points, at multipliers l."""

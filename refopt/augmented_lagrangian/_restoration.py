@@ -13,7 +13,10 @@ from refopt.augmented_lagrangian._operators import is_operator, is_sparse
 from refopt.augmented_lagrangian._point import Point
 from refopt.augmented_lagrangian._root import descend
 
-STATIONARY = "A point was reached where |c| is stationary, and not zero."
+STATIONARY = (
+    "No feasible point was found: |c| is stationary at x, and not zero. There may be none, or one "
+    "that another x0 leads to."
+)
 FALL = 0.1  # of |c|, after which the main iteration resumes
 PATIENCE = 8  # steps of the main iteration that do not halve the violation
 UNDAMPED = 12  # Newton steps without safeguard
@@ -106,6 +109,8 @@ def restore(
         if end.cc > STEADY * point.cc:
             slope = _norm(end.G.T @ end.c)
             stationary = slope <= FLAT * max(1.0, _scale(end.G)) * math.sqrt(end.cc)
+            if stationary:
+                yield end  # what was tried since may have gone far away
             return None if stationary else False
         point = end
 

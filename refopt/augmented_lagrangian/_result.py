@@ -37,7 +37,7 @@ def finish(
     problem, outcome, newton, *, tol, backend, detail="", measure=Point.error, words=_WORDS
 ):  # fmt: skip
     """The result of a run, its measure that of the point that is returned."""
-    point, status = outcome.best.x, outcome.status
+    point, status = newton.state.get("stationary", outcome.best.x), outcome.status
     if problem.single and point.finite:
         point = evaluate(problem, problem.rounded(point.x), point.l)
     broken = not point.finite
@@ -54,6 +54,8 @@ def finish(
     message = _status.message(
         status, measure=words, error=error, tol=tol, detail=" ".join(t for t in texts if t)
     )
+    if "stationary" in newton.state:
+        message = outcome.detail
     return OptimizeResult(
         x=problem.returned(point.x),
         fun=point.f,
