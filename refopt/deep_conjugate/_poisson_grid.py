@@ -339,6 +339,8 @@ def _codes(xp, cells):
         raise ValueError(
             f"cells must have 1 to 3 dimensions and not be empty, got shape {tuple(cells.shape)}"
         )
+    if kind == "int8" and int(xp.min(cells)) >= 0 and int(xp.max(cells)) <= 2:
+        return xp.asarray(cells, copy=True)
     small = xp.astype(xp.where((cells >= 0) & (cells <= 2), cells, -1), xp.int8)
     wrong = (small != cells) | (small < 0)
     if bool(xp.any(wrong)):

@@ -127,7 +127,7 @@ def _unite(head, one, two):
 @jit
 def _join(types, w0, w1, w2):
     n0, n1, n2 = types.shape
-    labels = np.zeros((n0, n1, n2), np.int32)
+    labels, whole = np.zeros((n0, n1, n2), np.int32), np.zeros((n0, n1), np.int32)
     count = 0
     for i in range(1, n0 - 1):
         for j in range(1, n1 - 1):
@@ -141,12 +141,19 @@ def _join(types, w0, w1, w2):
                 count += fluid and starts
                 own[k] = count if fluid else 0
                 before = fluid
+            # A row without gaps need not be walked along to find its neighbour's runs.
+            if n2 > 2 and w2 is None and own[1] > 0 and own[1] == own[n2 - 2]:
+                whole[i, j] = own[1]
     head = np.arange(count + 1, dtype=np.int32)
     for i in range(1, n0 - 1):
         for j in range(1, n1 - 1):
             row = labels[i, j]
             for axis in range(2):
                 other = labels[i - 1, j] if axis == 0 else labels[i, j - 1]
+                beside = whole[i - 1, j] if axis == 0 else whole[i, j - 1]
+                if w0 is None and whole[i, j] and beside:
+                    _unite(head, whole[i, j], beside)
+                    continue
                 one = two = 0
                 for k in range(n2):
                     if row[k] and other[k] and (row[k] != one or other[k] != two):
