@@ -113,7 +113,7 @@ def run(
     """
     tell = listener(callback, view)
     began = time.perf_counter()
-    columns: dict[str, list[float]] = {}
+    rows: list[dict[str, float]] = []
     best: Any = None
     status: int | None = None
     detail, nit = "", -1
@@ -125,8 +125,7 @@ def run(
             break
         nit += 1
         elapsed = time.perf_counter() - began
-        _append(columns, {"time": elapsed, "fun": iterate.fun, measure: iterate.error})
-        _append(columns, iterate.record)
+        rows.append({"time": elapsed, "fun": iterate.fun, measure: iterate.error, **iterate.record})
         served = nit % check_every == 0
         status = _verdict(iterate, nit, tol, maxiter, elapsed if served else 0.0, time_limit)
         if best is None or status == _status.CONVERGED or _better(iterate, best):
@@ -139,28 +138,22 @@ def run(
             except StopIteration:
                 status = status if status == _status.CONVERGED else _status.CALLBACK_STOP
     algorithm.close()
-    history = {key: np.array(values) for key, values in columns.items()}
+    keys = rows[0] if rows else ()
+    history = {key: np.array([row[key] for row in rows]) for key in keys}
     return Outcome(best, status, detail, max(nit, 0), history)
 
 
 def _verdict(iterate, nit, tol, maxiter, elapsed, time_limit):
     """The status that this iterate ends the run with, or None."""
-    broken = not _finite(iterate)
-    solved = iterate.final and iterate.error <= tol
-    tired = nit >= maxiter
-    overtimed = time_limit is not None and elapsed > time_limit
-    ends = (
-        (broken, _status.BREAKDOWN),
-        (solved, _status.CONVERGED),
-        (tired, _status.MAXITER),
-        (overtimed, _status.TIME_LIMIT),
-    )
-    return next((status for happened, status in ends if happened), None)
-
-
-def _append(columns, values):
-    for key, value in values.items():
-        columns.setdefault(key, []).append(value)
+    if not _finite(iterate):
+        return _status.BREAKDOWN
+    if iterate.final and iterate.error <= tol:
+        return _status.CONVERGED
+    if nit >= maxiter:
+        return _status.MAXITER
+    if time_limit is not None and elapsed > time_limit:
+        return _status.TIME_LIMIT
+    return None
 
 
 def _finite(iterate):

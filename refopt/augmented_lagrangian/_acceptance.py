@@ -89,8 +89,7 @@ class Search:
         if not (math.isfinite(f) and math.isfinite(cc)):
             return Trial(x, l, f, c, math.inf, alpha, "")
         eta1, eta2 = self._etas
-        gL = self._point.gL + alpha * self._d.u
-        foreseen = f + float(l @ c) + 0.5 * (eta1 * cc + eta2 * float(gL @ gL))
+        foreseen = f + float(l @ c) + 0.5 * (eta1 * cc + eta2 * self._d.foreseen(alpha))
         if foreseen <= self._target(alpha):
             reason = "M"
         elif alpha == 1.0 and math.sqrt(cc) <= self._progress:

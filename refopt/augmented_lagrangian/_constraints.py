@@ -21,6 +21,8 @@ def row_bounds(lb: Any, ub: Any, size: int, name: str) -> tuple[Any, Any]:
 
     Rows without bounds are dropped.
     """
+    if type(lb) is type(ub) is float and lb == ub and math.isfinite(lb):
+        return None, np.full(size, lb)
     try:
         lb, ub = (np.broadcast_to(np.asarray(b, dtype=float), (size,)) for b in (lb, ub))
     except ValueError as error:

@@ -31,17 +31,21 @@ class Direction:
     order gL becomes ``gL + alpha u``.
     """
 
-    __slots__ = ("Gdx", "_parts", "dl", "dx", "kkt2", "u")
+    __slots__ = ("_gg", "_parts", "_uu", "dl", "dx", "kkt2")
 
     def __init__(self, point: Point, H: Any, dx: Any, dl: Any, Hdx: Any = None):
         self.dx, self.dl = dx, dl
-        self.u = (H @ dx if Hdx is None else Hdx) + point.G.T @ dl
-        self.Gdx = point.G @ dx
+        u = (H @ dx if Hdx is None else Hdx) + point.G.T @ dl
         gL, c = point.gL, point.c
-        self._parts = (float(gL @ dx) + float(c @ dl), float(c @ self.Gdx), float(gL @ self.u))
+        self._parts = (float(gL @ dx) + float(c @ dl), float(c @ (point.G @ dx)), float(gL @ u))
+        self._uu, self._gg = float(u @ u), point.gg
         self.kkt2 = point.cc + point.gg
 
     def slope(self, eta1: float, eta2: float) -> float:
         """The derivative of M along d."""
         plain, first, second = self._parts
         return plain + eta1 * first + eta2 * second
+
+    def foreseen(self, alpha: float) -> float:
+        """``|gL + alpha u|^2``."""
+        return max(0.0, self._gg + alpha * (2.0 * self._parts[2] + alpha * self._uu))

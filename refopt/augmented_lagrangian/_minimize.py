@@ -12,6 +12,7 @@ from refopt.augmented_lagrangian._newton import Newton
 from refopt.augmented_lagrangian._paper import adasketch_newton, theta_rule
 from refopt.augmented_lagrangian._result import finish, run
 from refopt.augmented_lagrangian.linear_solvers import choose
+from refopt.augmented_lagrangian.linear_solvers._sketched import KINDS
 from refopt_backends import resolve
 
 _SINGLE = 1e-5  # the least tolerance for single precision
@@ -181,7 +182,9 @@ def minimize_equality(
     if problem.single and tol < _SINGLE:
         tol, detail = _SINGLE, "In single precision tol is 1e-5 at least."
     kernels = resolve(problem.x0, backend=backend)[1]
-    solve = choose(lin_solver, precond, kernels=kernels, rng=_rng.generator(rng))
+    draws = rng is not None or lin_solver in KINDS  # a generator costs ten small factorisations
+    rng = _rng.generator(rng) if draws else None
+    solve = choose(lin_solver, precond, kernels=kernels, rng=rng)
     newton = Newton(
         problem, solve, tol=tol, nu=_above_one(nu),
         eta1=_validate.positive(eta1, "eta1"), eta2=_validate.positive(eta2, "eta2"),

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import numpy as np
+from scipy.linalg import lapack
+
 from refopt.augmented_lagrangian._operators import is_operator, is_sparse
 from refopt.augmented_lagrangian.linear_solvers import KKTSystem
 from refopt.augmented_lagrangian.linear_solvers._elimination import control_multipliers, identity
@@ -20,7 +23,7 @@ def least_squares(problem: Any, g: Any, G: Any, solve: Any, state: dict) -> Any:
     if not m:
         return xp.zeros(0)
     if not (is_sparse(G) or is_operator(G)):
-        U, s, Vt = xp.linalg.svd(G, full_matrices=False)
+        U, s, Vt = singular_values(xp, G, full_matrices=False)
         keep = s > RANK * max(float(s[0]), 1e-300)
         inverse = xp.where(keep, 1.0 / xp.where(keep, s, 1.0), 0.0)
         return -(U @ (inverse * (Vt @ g)))
@@ -36,6 +39,24 @@ def null_space(xp: Any, G: Any) -> Any:
     """An orthonormal basis of the null space of a dense G, as columns."""
     if not G.shape[0]:
         return xp.eye(G.shape[1])
-    _, s, Vt = xp.linalg.svd(G, full_matrices=True)
-    rank = int(xp.sum(s > RANK * s[0]))
+    _, s, Vt = singular_values(xp, G)
+    rank = int((s > RANK * s[0]).sum())
     return Vt[rank:].T
+
+
+def singular_values(xp: Any, G: Any, full_matrices: bool = True) -> tuple[Any, Any, Any]:
+    """``xp.linalg.svd``; LAPACK itself for NumPy, whose call costs more than a small matrix."""
+    if xp is np:
+        U, s, Vt, failed = lapack.dgesdd(G, full_matrices=full_matrices)
+        if not failed:
+            return U, s, Vt
+    return xp.linalg.svd(G, full_matrices=full_matrices)
+
+
+def eigenvalues(xp: Any, A: Any) -> Any:
+    """``xp.linalg.eigvalsh``, likewise."""
+    if xp is np:
+        values, _, failed = lapack.dsyevd(A, compute_v=0)
+        if not failed:
+            return values
+    return xp.linalg.eigvalsh(A)

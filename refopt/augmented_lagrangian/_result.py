@@ -5,7 +5,7 @@ import math
 from scipy.optimize import OptimizeResult
 
 from refopt import _driver, _status, _validate
-from refopt.augmented_lagrangian._multipliers import null_space
+from refopt.augmented_lagrangian._multipliers import eigenvalues, null_space
 from refopt.augmented_lagrangian._operators import is_operator, is_sparse
 from refopt.augmented_lagrangian._point import Point, evaluate
 
@@ -93,4 +93,4 @@ def _reduced_hessian_min(problem, newton, point):
     if any(is_sparse(A) or is_operator(A) for A in (H, G)):
         return None
     Z = null_space(problem.xp, G)
-    return float(problem.xp.linalg.eigvalsh(Z.T @ H @ Z)[0]) if Z.shape[1] else None
+    return float(eigenvalues(problem.xp, Z.T @ H @ Z)[0]) if Z.shape[1] else None

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from refopt.augmented_lagrangian._multipliers import RANK
+from refopt.augmented_lagrangian._multipliers import RANK, eigenvalues, singular_values
 from refopt.augmented_lagrangian._operators import is_operator, is_sparse
 from refopt.augmented_lagrangian._point import Point
 from refopt.augmented_lagrangian.linear_solvers import KKTSystem
@@ -67,9 +67,9 @@ class Regularisation:
             return max(self._last / 3, _FIRST), damping
         dc, Z = damping, None
         if m:
-            _, s, Vt = xp.linalg.svd(point.G, full_matrices=True)
+            _, s, Vt = singular_values(xp, point.G)
             largest = float(s[0])
-            rank = int(xp.sum(s > RANK * largest)) if largest else 0
+            rank = int((s > RANK * largest).sum()) if largest else 0
             if rank < m or float(s[-1]) < _NEARLY * largest:
                 dc = max(damping, 1e-8 * max(1.0, largest * largest))
             Z = Vt[rank:].T
@@ -78,8 +78,8 @@ class Regularisation:
             HZ = H
         if not HZ.shape[0]:
             return 0.0, dc
-        eigenvalues = xp.linalg.eigvalsh(HZ)
-        lowest, size = float(eigenvalues[0]), float(abs(eigenvalues).max())
+        values = eigenvalues(xp, HZ)
+        lowest, size = float(values[0]), float(abs(values).max())
         if not math.isfinite(lowest):
             return _LARGEST, dc
         if lowest > 1e-9 * max(1.0, float(abs(H).max())):

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 
@@ -20,6 +19,8 @@ class KKTSystem:
     shift : float
     dc : float
         Regularisation of a Jacobian without full rank.
+    n, m : int
+        Numbers of variables, of constraints.
     """
 
     H: Any
@@ -28,19 +29,15 @@ class KKTSystem:
     shift: float = 0.0
     dc: float = 0.0
 
-    @property
-    def n(self) -> int:
-        """Number of variables."""
-        return self.G.shape[1]
+    def __post_init__(self):
+        self.m, self.n = self.G.shape
+        self._dense: Any = None
 
     @property
-    def m(self) -> int:
-        """Number of constraints."""
-        return self.G.shape[0]
-
-    @cached_property
     def dense(self) -> Any:
         """The matrix as an array, its parts being arrays."""
+        if self._dense is not None:
+            return self._dense
         xp, n, m = self.xp, self.n, self.m
         K = xp.zeros((n + m, n + m))
         K[:n, :n] = self.H
@@ -50,6 +47,7 @@ class KKTSystem:
             K[range(n), range(n)] += self.shift
         if self.dc:
             K[range(n, n + m), range(n, n + m)] = -self.dc
+        self._dense = K
         return K
 
     @property
