@@ -215,3 +215,31 @@ def test_the_gradient_of_a_linear_pressure_is_taken_out_whole():
     v, res = project(cells, (np.zeros((2, 6)), np.arange(7.0)[None, :]), rtol=1e-12, **FULL)
     np.testing.assert_allclose(v[1][0, 1:-1], np.mean(np.arange(7.0)[1:-1]), atol=1e-12)
     np.testing.assert_allclose(np.diff(res.x), 1.0 * np.arange(2, 5) - 3.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("model", [None, np.sign])
+def test_what_grew_in_a_singular_system_is_not_returned(model):
+    A = PoissonGrid(np.ones((8, 8, 8), int))
+    b = np.random.default_rng(1).standard_normal(A.n)
+    x, res = deep_conjugate_direction(A, b, model, nullspace=None, full_output=True)
+    assert res.status == 5 and not res.success
+    assert res.residual == pytest.approx(np.linalg.norm(b - A @ x)) and np.abs(x).max() < 1e3
+    assert res.residual <= np.linalg.norm(b)
+
+
+def test_overflow_in_a_step_returns_the_start():
+    A, x0 = np.diag([1e-310, 2e-310]), np.ones(2)
+    x, res = deep_conjugate_direction(A, np.ones(2), x0=x0, full_output=True)
+    assert not res.success and np.isfinite(x).all() and np.isfinite(res.residual)
+
+
+def test_networks_know_the_grid_that_they_were_set_up_for():
+    A, other = (PoissonGrid(np.ones(shape, int), outside="air") for shape in ((4, 5), (3, 3)))
+    bound, b = MultilevelNet().setup(A), np.arange(A.n)
+    assert deep_conjugate_direction(A.tocsr(), b, bound)[1] == 0
+    with pytest.raises(ValueError, match=r"r must have shape \(20,\).*another grid"):
+        deep_conjugate_direction(other, np.ones(9), bound)
+    with pytest.raises(TypeError, match=r"model must be an object.*MultilevelNet\(\)"):
+        deep_conjugate_direction(A, b, MultilevelNet)
+    with pytest.raises(ValueError, match="h must be between"):
+        PoissonGrid(np.ones(3, int), h=1e-160)

@@ -98,7 +98,8 @@ def deep_conjugate_direction(
     Returns
     -------
     x : array, shape of `b`
-        The last iterate, which is the best in the A-norm.
+        The last iterate, which is the best in the A-norm. After status 4 or 5 with a residual
+        above that of the start, an iterate whose residual is the least but for a factor of 2.
     info : int or OptimizeResult
         0 if the criterion holds; the number of iterations (1 at least) if an iteration limit,
         a time limit or the callback ended the run; -3 if it stalled, -4 after non-finite
@@ -127,7 +128,7 @@ def deep_conjugate_direction(
     Notes
     -----
     Cost per iteration: a product with A, a call of the model, `n_orth` vector updates; with the
-    safeguard a second product. Memory: 5 + 2 `n_orth` vectors of float64 beside A and the model.
+    safeguard a second product. Memory: 6 + 2 `n_orth` vectors of float64 beside A and the model.
 
     With the safeguard a model that is of no use (noise, zeros, NaN, the wrong sign of curvature)
     costs calls, but no iterations: it falls back to conjugate gradients and asks the model again

@@ -94,6 +94,8 @@ def bind(model: Any, A: Any, operator: Any, b: Any, normalize: Any) -> Model | N
         _validate.choice(normalize, "normalize", ("auto",))
     if model is None:
         return None
+    if isinstance(model, type):
+        raise TypeError(f"model must be an object, got the class; call it: {model.__name__}()")
     if hasattr(model, "setup"):
         if operator.grid is None:
             raise ValueError(

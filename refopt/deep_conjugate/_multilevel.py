@@ -201,6 +201,11 @@ class BoundNet:
     def __call__(self, r: Any) -> Any:
         """M r in r's type."""
         A, xp = self.A, self.xp
+        if tuple(r.shape) != (A.n,):
+            raise ValueError(
+                f"r must have shape ({A.n},), as the network was set up for another grid, got "
+                f"{tuple(r.shape)}"
+            )
         largest = float(xp.max(xp.abs(r))) if A.n else 0.0
         if not 0.0 < largest < np.inf:
             return xp.asarray(r, copy=True)

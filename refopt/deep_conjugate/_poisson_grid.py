@@ -86,6 +86,8 @@ class PoissonGrid(HoldsNamespace):
     def __init__(self, cells, *, h=1.0, coefficient=None, outside="solid", dtype=np.float64):
         self.outside = _validate.choice(outside, "outside", ("solid", "air"))
         self.h = _validate.positive(h, "h")
+        if not 1e-150 <= self.h <= 1e150:  # 1/h^2 is formed
+            raise ValueError(f"h must be between 1e-150 and 1e150, got {h}")
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {self.dtype}")

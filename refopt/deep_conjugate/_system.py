@@ -102,7 +102,10 @@ class LinearSystem(System):
         else:
             self.rr = dot(self.r, self.r)
             self.energy = -0.5 * (dot(self.x, b) + dot(self.x, self.r))
-        self.stalled = False
+        self.stalled = self.broken = False
+        # An x to go back to from a breakdown; None is zero.
+        self._kept = None if x is None else operator.xp.asarray(self.x, copy=True)
+        self._kept_rr = self._start_rr = self.rr
         self.is_true = True  # r is b - A x by a product
         self._largest = 0.0
         self._replaced: tuple[int, float] | None = None
@@ -111,9 +114,20 @@ class LinearSystem(System):
         return self.operator.leave(self.x)
 
     def verified(self) -> tuple[float, float]:
+        if not bool(self.operator.xp.all(self.operator.xp.isfinite(self.x))):
+            self._go_back()
         self.nullspace.remove(self.x)
         r = self.r if self.is_true else self.true_residual()
+        if self.broken and not dot(r, r) <= self._start_rr:  # what grew is of no use
+            self._go_back()
+            r = self.r
         return math.sqrt(dot(r, r)), -0.5 * (dot(self.x, self.b) + dot(self.x, r))
+
+    def _go_back(self):
+        """Back to the x with the least residual that is kept."""
+        self.x = self.operator.zeros() if self._kept is None else self._kept
+        self.r = self.true_residual()
+        self.is_true = True
 
     def true_residual(self) -> Any:
         """b - A x, in the range of A."""
@@ -141,6 +155,7 @@ class LinearSystem(System):
         rounding = 4 * EPS * self._largest * dd
         if c > rounding:
             return None
+        self.broken = True
         return NOT_DEFINITE if c < -rounding else SINGULAR
 
     def step(self, alpha: float, d: Any, g: Any, drop: float) -> bool:
@@ -153,6 +168,8 @@ class LinearSystem(System):
         rr = self.operator.kernels.conjugate_step(alpha, d, g, self.x, self.r)
         self.rr = float(rr) - self.nullspace.remove(self.r)
         self.is_true = False
+        if self.rr < 0.25 * self._kept_rr:  # half the norm: seldom, as each costs a copy
+            self._kept, self._kept_rr = self.operator.xp.asarray(self.x, copy=True), self.rr
         return self._settle()
 
     def _settle(self):
