@@ -127,13 +127,27 @@ def _unite(head, one, two):
 @jit
 def _join(types, w0, w1, w2):
     n0, n1, n2 = types.shape
-    labels, whole = np.zeros((n0, n1, n2), np.int32), np.zeros((n0, n1), np.int32)
+    labels = np.zeros((n0, n1, n2), np.int32)
+    # Rows of one run, where all weights are 1, are joined by its ends, without walking along it.
+    begin, end = np.zeros((n0, n1), np.int32), np.zeros((n0, n1), np.int32)
     count = 0
     for i in range(1, n0 - 1):
         for j in range(1, n1 - 1):
             row, own = types[i, j], labels[i, j]
+            cells = runs = 0
+            for k in range(1, n2):
+                cells += row[k] == 1
+                runs += (row[k] == 1) & (row[k - 1] != 1)
+            if w2 is None and runs == 1:
+                first = 1
+                while row[first] != 1:
+                    first += 1
+                count += 1
+                begin[i, j], end[i, j] = first, first + cells
+                own[first : first + cells] = count
+                continue
             before = False
-            for k in range(n2):
+            for k in range(n2 if cells else 0):
                 fluid = row[k] == 1
                 starts = not before
                 if w2 is not None:
@@ -141,18 +155,17 @@ def _join(types, w0, w1, w2):
                 count += fluid and starts
                 own[k] = count if fluid else 0
                 before = fluid
-            # A row without gaps need not be walked along to find its neighbour's runs.
-            if n2 > 2 and w2 is None and own[1] > 0 and own[1] == own[n2 - 2]:
-                whole[i, j] = own[1]
     head = np.arange(count + 1, dtype=np.int32)
     for i in range(1, n0 - 1):
         for j in range(1, n1 - 1):
             row = labels[i, j]
             for axis in range(2):
-                other = labels[i - 1, j] if axis == 0 else labels[i, j - 1]
-                beside = whole[i - 1, j] if axis == 0 else whole[i, j - 1]
-                if w0 is None and whole[i, j] and beside:
-                    _unite(head, whole[i, j], beside)
+                p, q = (i - 1, j) if axis == 0 else (i, j - 1)
+                other = labels[p, q]
+                if w0 is None and end[i, j] and end[p, q]:
+                    common = max(begin[i, j], begin[p, q])
+                    if common < min(end[i, j], end[p, q]):
+                        _unite(head, row[common], other[common])
                     continue
                 one = two = 0
                 for k in range(n2):
