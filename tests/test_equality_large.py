@@ -141,6 +141,22 @@ def test_constant_preconditioners_may_be_operators_or_functions(control):
         minimize_equality(**control.arguments(), precond=wrong)
 
 
+def test_a_preconditioner_may_be_of_single_precision_and_write_into_what_it_gets(control):
+    apply = sine_preconditioner(control, [])(control.x0, None, "reduced")
+
+    def rough(r):
+        z = apply(r).astype(np.float32)
+        r[:] = np.nan
+        return z
+
+    one = minimize_equality(**control.arguments(), tol=1e-9, precond=apply)
+    two = minimize_equality(**control.arguments(), tol=1e-9, precond=rough)
+    assert two.success and two.nit == one.nit
+    assert two.inner_nit <= one.inner_nit + 2
+    with pytest.raises(ValueError, match=r"precond must return shape \(1600,\), got \(3,\)"):
+        minimize_equality(**control.arguments(), precond=lambda r: r[:3])
+
+
 @pytest.mark.parametrize("precond", [3, "jacobi"])
 def test_what_is_no_preconditioner_is_refused(control, precond):
     with pytest.raises(TypeError, match="precond must be a LinearOperator or callable"):

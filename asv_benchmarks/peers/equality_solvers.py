@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import _ipopt
 import numpy as np
+from scipy.fft import dstn
 from scipy.optimize import minimize
 
 from refopt import augmented_lagrangian
@@ -81,6 +82,31 @@ def refopt_solver(problem, tol, limit):
     return res.x, f"{res.status}: {res.message}", res.nit
 
 
+def refopt_sine(problem, tol, limit):
+    """With a preconditioner for elliptic control: two sine transforms in single precision."""
+    control = problem.problem
+    N = control.N
+    waves = -(2 - 2 * np.cos(np.pi * np.arange(1, N + 1) / (N + 1))) * ((N + 1) / 2) ** 2
+    laplacian = waves[:, None] + waves
+
+    def precond(x, multipliers, system):
+        w = x[: control.m]
+        mean = 3 * control.cubic * float(w @ w) / w.size
+        inverse = (1 / (1 + control.gamma * (laplacian - mean) ** 2)).astype(np.float32)
+
+        def apply(r):
+            z = dstn(r.astype(np.float32).reshape(N, N), type=1, norm="ortho")
+            z *= inverse
+            return dstn(z, type=1, norm="ortho", overwrite_x=True).ravel()
+
+        return apply
+
+    res = augmented_lagrangian.minimize_equality(
+        **problem.arguments(), tol=tol, maxiter=3000, time_limit=limit, precond=precond
+    )
+    return res.x, f"{res.status}: {res.message}", res.nit
+
+
 def paper(problem, tol, limit):
     res = augmented_lagrangian.adasketch_newton(**problem.arguments(), time_limit=limit)
     return res.x, f"{res.status}: {res.message}", res.nit
@@ -116,6 +142,7 @@ def trust_constr(problem, tol, limit):
 
 SOLVERS = {
     "refopt": refopt_solver,
+    "refopt-sine": refopt_sine,
     "paper": paper,
     "ipopt": ipopt,
     "ipopt-scaled": ipopt_scaled,

@@ -1,5 +1,7 @@
 """Derivatives as arrays, sparse matrices or operators, put together."""
 
+import copy
+from functools import reduce
 from importlib import import_module
 from typing import Any
 
@@ -12,9 +14,12 @@ from refopt import _validate
 def matrix(value: Any, xp: Any, name: str = "hess") -> Any:
     """A derivative as a float array of two dimensions, a sparse matrix or an operator.
 
-    A copy: functions may write into one array, and return it, time and again.
+    A copy: functions may write into one array, and return it, time and again. The indices of
+    compressed rows and columns are not copied: a matrix of another pattern has arrays of its own.
     """
     if is_sparse(value):
+        if value.format in ("csr", "csc") and value.dtype == float:
+            return with_data(value, value.data.copy())
         return value.astype(float, copy=True)
     if is_operator(value):
         return value
@@ -44,6 +49,13 @@ def of_shape(A: Any, shape: tuple[int, ...], name: str) -> Any:
     if A.shape != shape:
         raise ValueError(f"{name} must return shape {shape}, got {tuple(A.shape)}")
     return A
+
+
+def with_data(pattern: Any, data: Any) -> Any:
+    """A sparse matrix that shares its index arrays with another one."""
+    new = copy.copy(pattern)  # the constructor would look through the indices
+    new.data = data
+    return new
 
 
 def is_sparse(value: Any) -> bool:
@@ -80,7 +92,7 @@ def total(parts: list) -> Any:
         )
     if any(map(is_sparse, parts)) and not all(map(is_sparse, parts)):
         parts = [H.toarray() if is_sparse(H) else H for H in parts]
-    return sum(parts[1:], start=parts[0]) if parts else None
+    return reduce(_plus, parts) if parts else None
 
 
 def restrict(A: Any, rows: Any = None, columns: Any = None) -> Any:
@@ -112,6 +124,15 @@ def squared_norm(A: Any) -> float:
     if is_operator(A):
         return 0.0
     return float((A.multiply(A) if is_sparse(A) else A * A).sum())
+
+
+def _plus(A, B):
+    """A + B, by entries where both are stored alike."""
+    if getattr(A, "format", "") == getattr(B, "format", "") == "csr" and A.nnz == B.nnz:
+        pairs = (A.indptr, B.indptr), (A.indices, B.indices)
+        if all(a is b or bool((a == b).all()) for a, b in pairs):
+            return with_data(A, A.data + B.data)
+    return A + B
 
 
 def _kept(v, indices):

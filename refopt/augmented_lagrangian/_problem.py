@@ -55,8 +55,12 @@ class EqualityProblem:
 
     def full(self, x):
         """A point of all variables, an array of its own."""
+        return x.copy() if self._free is None else self._spread(x)
+
+    def _spread(self, x):
+        """A point of all variables, which functions get a copy of."""
         if self._free is None:
-            return x.copy()
+            return x
         point = self._template.copy()
         point[self._free] = x
         return point
@@ -79,7 +83,7 @@ class EqualityProblem:
 
     def values(self, x):
         """f(x) and c(x), of which NaN is allowed."""
-        point = self.full(x)
+        point = self._spread(x)
         f = self._objective.value(point)
         if not self.m:
             return f, self.xp.zeros(0)
@@ -91,7 +95,7 @@ class EqualityProblem:
 
     def derivatives(self, x, f, c):
         """The gradient of f and the Jacobian of c at x, where their values are known."""
-        point = self.full(x)
+        point = self._spread(x)
         self.njev += 1
         g = self._objective.gradient(point, f)
         if self._free is not None:
@@ -113,7 +117,7 @@ class EqualityProblem:
 
     def hessian(self, x, l):
         """The matrix of second derivatives of L(x, l) in x: an array, sparse or an operator."""
-        point = self.full(x)
+        point = self._spread(x)
         self.nhev += 1
         parts = []
         if self._objective.has_hessian:

@@ -1,5 +1,7 @@
 """Distributed control of an elliptic equation, discretised on a square."""
 
+import copy
+
 import numpy as np
 
 from .equality import EqualityProblem
@@ -75,6 +77,7 @@ class _EllipticControl(EqualityProblem):
         self._jac.sort_indices()
         rows = np.repeat(np.arange(self.m), np.diff(self._jac.indptr))
         self._diagonal = np.flatnonzero(self._jac.indices == rows)
+        self._hess = sparse.eye_array(self.n, format="csr")
 
     def fun(self, x):
         w, z = x[: self.m], x[self.m :]
@@ -85,25 +88,31 @@ class _EllipticControl(EqualityProblem):
         return np.concatenate([x[: self.m] - self.target, self.gamma * x[self.m :]])
 
     def hess_fun(self, x):
-        return self._diagonal_matrix(np.ones(self.m), self.gamma)
+        return self._diagonal_matrix(1.0, self.gamma)
 
     def cons(self, x):
         w, z = x[: self.m], x[self.m :]
-        return self.laplacian @ w - self.cubic * w**3 + z
+        return self.laplacian @ w - self.cubic * (w * w * w) + z
 
     def jac(self, x):
-        G = self._jac.copy()
-        G.data[self._diagonal] -= 3.0 * self.cubic * x[: self.m] ** 2
-        return G
+        data = self._jac.data.copy()
+        data[self._diagonal] -= 3.0 * self.cubic * x[: self.m] ** 2
+        return _with_data(self._jac, data)
 
     def hess_cons(self, x, v):
         return self._diagonal_matrix(-6.0 * self.cubic * x[: self.m] * v, 0.0)
 
     def _diagonal_matrix(self, upper, lower):
-        from scipy import sparse
+        data = np.empty(self.n)
+        data[: self.m], data[self.m :] = upper, lower
+        return _with_data(self._hess, data)
 
-        diagonal = np.concatenate([upper, np.full(self.m, lower)])
-        return sparse.diags_array(diagonal, format="csr")
+
+def _with_data(pattern, data):
+    """A sparse matrix that shares its index arrays with another one."""
+    matrix = copy.copy(pattern)
+    matrix.data = data
+    return matrix
 
 
 def _target(N, name):

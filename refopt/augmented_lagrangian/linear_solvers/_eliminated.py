@@ -100,7 +100,7 @@ class Eliminated:
         right = reduced.right_side(rhs)
         fresh = self._stale
         precondition = user or self._present(reduced)
-        result = conjugate_gradients(reduced.product, right, None, target, MOST, precondition)
+        result = conjugate_gradients(reduced.product, right, target, MOST, precondition)
         spent = result.iterations
         if user is None and result.definite:
             digits = math.log10(max(_norm(right), 1e-300) / max(result.residual, 1e-300))
@@ -117,7 +117,7 @@ class Eliminated:
         def again(other):
             right = reduced.right_side(other)
             target = tol * _norm(other)
-            solved = conjugate_gradients(reduced.product, right, None, target, MOST, precondition)
+            solved = conjugate_gradients(reduced.product, right, target, MOST, precondition)
             return reduced.whole(solved.x, other)
 
         return d, SolveInfo(relres, spent, inertia=inertia, again=again)

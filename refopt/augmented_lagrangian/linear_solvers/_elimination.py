@@ -16,13 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from refopt.augmented_lagrangian._operators import with_data
+
 
 class ControlStructure:
     """Which variables are states and which controls, and where their derivatives are stored.
 
     Attributes
     ----------
-    states, controls : array
+    states, controls : array or slice
         Indices of variables; control i belongs to constraint i.
     square : bool
         Whether there are as many states as constraints, each on the diagonal of A.
@@ -30,18 +32,16 @@ class ControlStructure:
 
     def __init__(self, G, H, states, controls, places):
         m, n = G.shape
-        self.states, self.controls, self._in_S = states, controls, places
+        self.states, self.controls, self._in_S = _range(states), _range(controls), places
         self._patterns = _pattern(G), _pattern(H)
-        number = np.full(n, -1)
+        number = np.full(n, -1, dtype=G.indices.dtype)
         number[states] = np.arange(states.size)
-        self.A, self._in_A = _part(G, number, np.ones(m, dtype=bool), states.size)
+        self.A, self._in_A = _part(G, number, None, states.size)
         self._W, self._in_W = _part(H, number, number >= 0, states.size)
-        self._diagonal_W = bool((self._W.indices == _rows_of(self._W)).all())
-        number[:], number[controls] = -1, np.arange(m)
-        D, self._in_D = _part(H, number, number >= 0, m)
-        self._D_places = D.indices
-        rows = _rows_of(self.A)
-        on_diagonal = int(np.count_nonzero(rows == self.A.indices))
+        self._W_places = None
+        if np.array_equal(self._W.indices, _rows_of(self._W)):
+            self._W_places = _range(self._W.indices)
+        on_diagonal = np.count_nonzero(_rows_of(self.A) == self.A.indices)
         self.square = states.size == m == on_diagonal
 
     def fits(self, G: Any, H: Any) -> bool:
@@ -55,15 +55,14 @@ class ControlStructure:
 
     def parts(self, G: Any, H: Any) -> tuple[Any, Any, Any, Any]:
         """A, the diagonal of S, W (a vector if it is diagonal) and the diagonal of D."""
-        A = _with_data(self.A, G.data[self._in_A])
-        D = np.zeros(self.controls.size)
-        D[self._D_places] = H.data[self._in_D]
-        values = H.data[self._in_W]
-        if not self._diagonal_W:
-            return A, G.data[self._in_S], _with_data(self._W, values), D
-        W = np.zeros(self.states.size)
-        W[self._W.indices] = values
-        return A, G.data[self._in_S], W, D
+        A = with_data(self.A, G.data[self._in_A])
+        W: Any
+        if self._W_places is None:
+            W = with_data(self._W, H.data[self._in_W])
+        else:
+            W = np.zeros(self.A.shape[1])
+            W[self._W_places] = H.data[self._in_W]
+        return A, G.data[self._in_S], W, H.diagonal()[self.controls]
 
 
 def control_structure(G: Any, H: Any) -> ControlStructure | None:
@@ -79,7 +78,7 @@ def control_structure(G: Any, H: Any) -> ControlStructure | None:
         return None
     single = np.bincount(G.indices, minlength=n) == 1
     rows = _rows_of(H)
-    coupled = (rows != H.indices) & (H.data != 0)
+    coupled = np.flatnonzero((rows != H.indices) & (H.data != 0))
     single[rows[coupled]] = False
     single[H.indices[coupled]] = False
     controls, places = _own_variables(G, single)
@@ -99,8 +98,8 @@ def control_multipliers(g: Any, G: Any) -> Any:
 
 def _own_variables(G, single):
     """For each row of G a variable of those marked, and the place of its entry."""
-    places = np.flatnonzero(single[G.indices] & (G.data != 0))
-    rows = np.searchsorted(G.indptr, places, side="right") - 1
+    places = np.flatnonzero(single.take(G.indices) & (G.data != 0))
+    rows = _rows_of(G)[places]
     if places.size > G.shape[0]:  # the largest comes last
         order = np.argsort(np.abs(G.data[places]), kind="stable")
         places, rows = places[order], rows[order]
@@ -135,8 +134,11 @@ class ReducedSystem:
 
     def product(self, v: Any) -> Any:
         """(W + A' diag(s) A) v."""
-        Wv = self.W * v if self.W.ndim == 1 else self.W @ v
-        return Wv + self._transposed @ (self.s * (self.A @ v))
+        Av = self.A @ v
+        Av *= self.s
+        Mv = self._transposed @ Av
+        Mv += self.W * v if self.W.ndim == 1 else self.W @ v
+        return Mv
 
     @property
     def size(self) -> int:
@@ -146,7 +148,7 @@ class ReducedSystem:
     @property
     def matrix(self) -> Any:
         """The matrix itself, which has more entries than A."""
-        scaled = _with_data(self.A, self.A.data * np.repeat(self.s, np.diff(self.A.indptr)))
+        scaled = with_data(self.A, self.A.data * np.repeat(self.s, np.diff(self.A.indptr)))
         return (self._transposed @ scaled + self.hessian).tocsc()
 
     @property
@@ -168,7 +170,8 @@ class ReducedSystem:
     def split(self, v: Any) -> tuple[Any, Any, Any]:
         """The parts of a vector (dx, dl) for states, controls and constraints."""
         n = v.shape[0] - self._S.size
-        return v[self.structure.states], v[self.structure.controls], v[n:]
+        dx = v[:n]
+        return dx[self.structure.states], dx[self.structure.controls], v[n:]
 
     def whole(self, dw: Any, rhs: Any) -> Any:
         """(dx, dl) from the states."""
@@ -183,7 +186,17 @@ class ReducedSystem:
 
 
 def _rows_of(matrix):
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    rows = np.arange(matrix.shape[0], dtype=matrix.indices.dtype)
+    return np.repeat(rows, np.diff(matrix.indptr))
+
+
+def _range(indices):
+    """Indices as a slice, if they are consecutive: then what they take is no copy."""
+    if indices.size and indices[-1] - indices[0] == indices.size - 1:
+        first = int(indices[0])
+        if np.array_equal(indices, np.arange(first, first + indices.size)):
+            return slice(first, first + indices.size)
+    return indices
 
 
 def _pattern(matrix):
@@ -192,20 +205,20 @@ def _pattern(matrix):
 
 def _part(matrix, number, rows_kept, width):
     """The pattern of some rows and of the columns that have a number, and its places."""
-    new = number[matrix.indices]
+    new = number.take(matrix.indices)
     kept = new >= 0
-    if not rows_kept.all():
-        kept &= np.repeat(rows_kept, np.diff(matrix.indptr))
-    ends = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+    lengths = np.diff(matrix.indptr)
+    if rows_kept is not None:
+        kept &= np.repeat(rows_kept, lengths)
+    kind = matrix.indptr.dtype
+    before = np.zeros(kept.size + 1, dtype=kind)
+    np.cumsum(kept, out=before[1:])
+    starts = before[matrix.indptr]
+    if rows_kept is not None:
+        starts = starts[np.append(True, rows_kept)]
     places = np.flatnonzero(kept)
-    starts = np.concatenate([[0], ends[1:][rows_kept]])
-    kind = matrix.indices.dtype
-    arrays = np.ones(places.size), new[places].astype(kind), starts.astype(kind)
-    return _sparse().csr_array(arrays, shape=(starts.size - 1, width)), places
-
-
-def _with_data(pattern, data):
-    return type(pattern)((data, pattern.indices, pattern.indptr), shape=pattern.shape, copy=False)
+    arrays = np.ones(places.size), new.take(places), starts
+    return _sparse().csr_array(arrays, shape=(starts.size - 1, width)), _range(places)
 
 
 def identity(n):

@@ -25,14 +25,15 @@ class Solved(NamedTuple):
 
 
 def conjugate_gradients(
-    product: Callable, rhs: Any, x: Any, target: float, maxiter: int, precondition: Callable
+    product: Callable, rhs: Any, target: float, maxiter: int, precondition: Callable
 ) -> Solved:
-    """Solve M x = rhs until ``|rhs - M x| <= target``.
+    """Solve M x = rhs from x = 0 until ``|rhs - M x| <= target``.
 
-    At a direction of negative curvature the iteration ends with what it has.
+    At a direction of negative curvature the iteration ends with what it has. `product` and
+    `precondition` return new arrays, which are written into.
     """
-    r = rhs - product(x) if x is not None else rhs
-    x = 0.0 * rhs if x is None else x
+    r = rhs.copy()
+    x = 0.0 * rhs
     residual = math.sqrt(float(r @ r))
     p, before = None, 1.0
     for k in range(maxiter + 1):
@@ -42,13 +43,18 @@ def conjugate_gradients(
         now = float(r @ z)
         if not now > 0.0:
             return Solved(x, residual, k, False)  # nor is the preconditioner definite
-        p = z if p is None else z + (now / before) * p
+        if p is None:
+            p = z
+        else:
+            p *= now / before
+            p += z
         q = product(p)
         curvature = float(p @ q)
         if not curvature > 0.0:
             return Solved(x if k else p, residual, k, False)
         alpha = now / curvature
-        x = x + alpha * p
-        r = r - alpha * q
+        q *= alpha
+        r -= q
+        x += alpha * p
         before, residual = now, math.sqrt(float(r @ r))
     raise AssertionError("unreachable")

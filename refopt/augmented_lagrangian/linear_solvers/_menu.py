@@ -5,7 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from refopt import _validate
-from refopt.augmented_lagrangian._operators import dense, is_operator, is_sparse
+from refopt.augmented_lagrangian._operators import (
+    dense,
+    is_operator,
+    is_sparse,
+    of_shape,
+    vector,
+)
 from refopt.augmented_lagrangian.linear_solvers._direct import direct
 from refopt.augmented_lagrangian.linear_solvers._eliminated import Eliminated
 from refopt.augmented_lagrangian.linear_solvers._minres import minres
@@ -77,17 +83,17 @@ class Preconditioner:
         self._present: Any = None
         self._factory = not is_operator(given) and _parameters(given) >= 3
 
-    def at(self, state: dict, kind: str, size: int) -> Any:
+    def at(self, state: dict, kind: str, size: int, xp: Any) -> Any:
         """A function r -> z for systems of one kind at the present point."""
         if not self._factory:
-            return _applied(self._given, size)
+            return _applied(self._given, size, xp)
         point = state.get("point")
         if point is None:  # before the first Newton step
             return None
         if self._at is None or self._at is not point:
             self._present = self._given(point.x.copy(), point.l.copy(), kind)
             self._at = point
-        return _applied(self._present, size)
+        return _applied(self._present, size, xp)
 
 
 def _parameters(function):
@@ -97,12 +103,17 @@ def _parameters(function):
         return 1
 
 
-def _applied(given, size):
-    if not is_operator(given):
-        return given
-    if tuple(given.shape) != (size, size):
-        raise ValueError(f"precond must have shape {(size, size)}, got {tuple(given.shape)}")
-    return given.matvec
+def _applied(given, size, xp):
+    """The user's function or operator, which may write into what it gets."""
+    if is_operator(given):
+        if tuple(given.shape) != (size, size):
+            raise ValueError(f"precond must have shape {(size, size)}, got {tuple(given.shape)}")
+        given = given.matvec
+
+    def apply(r):
+        return of_shape(vector(given(r.copy()), xp, "precond"), (size,), "precond")
+
+    return apply
 
 
 class Menu:
@@ -126,11 +137,14 @@ class Menu:
         iterative = self._name in ("pcg", "minres") or self._precond is not None
         matrices = not (is_operator(H) or is_operator(G))
         if self._name == "minres":
-            return (*minres(system, rhs, tol, state, self._user(state, "kkt", size)), "minres")
+            return (
+                *minres(system, rhs, tol, state, self._user(state, "kkt", size, system.xp)),
+                "minres",
+            )
         if matrices and (is_sparse(H) or is_sparse(G)) and self._name != "direct":
             reduced = self._eliminated.reduce(system)
             if reduced is not None:
-                user = self._user(state, "reduced", reduced.size)
+                user = self._user(state, "reduced", reduced.size, system.xp)
                 d, info = self._eliminated.solve(system, reduced, rhs, tol, user)
                 return d, info, f"eliminated, {self._eliminated.preconditioner(user)}"
         if matrices and not iterative:
@@ -142,12 +156,15 @@ class Menu:
         if self._name == "direct":
             return (*direct(_dense(system), rhs, tol, state), "direct")
         if is_operator(G) or is_sparse(G):
-            return (*minres(system, rhs, tol, state, self._user(state, "kkt", size)), "minres")
-        user = self._user(state, "projected", system.n)
+            return (
+                *minres(system, rhs, tol, state, self._user(state, "kkt", size, system.xp)),
+                "minres",
+            )
+        user = self._user(state, "projected", system.n, system.xp)
         return (*projected(system, rhs, tol, state, user), "projected cg")
 
-    def _user(self, state, kind, size):
-        return None if self._precond is None else self._precond.at(state, kind, size)
+    def _user(self, state, kind, size, xp):
+        return None if self._precond is None else self._precond.at(state, kind, size, xp)
 
 
 def _dense(system):
