@@ -61,7 +61,7 @@ class MultilevelNet:
     The spectrum of K lies in (0, 1], so that M is positive definite for any factor s > 0 and
     any positive definite coarse M_c where \|p\| < 1 there, which `is_stable` tests. The coarse
     matrix joins the centres of blocks of 2 x 2 x 2 cells by conductances in series, and is of
-    the same kind as A.
+    the same kind as A. A block that a thin wall divides counts once for each of its parts.
 
     A V-cycle costs some four products with A and reads float32 only. Memory: about 30 bytes
     per cell, four for each cell of a coarse level more.
