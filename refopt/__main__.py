@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import refopt
-from refopt._demos import halpern, pressure, sparse_regression, transport
+from refopt._demos import control, halpern, pressure, sparse_regression, transport
 from refopt._demos.row import TOL, Row, arrays, pictures
 
 DEMOS: tuple[Callable[..., Row], ...] = (
@@ -25,6 +25,7 @@ DEMOS: tuple[Callable[..., Row], ...] = (
     sparse_regression.malignant,
     halpern.game,
     pressure.smoke,
+    control.elliptic,
 )
 
 

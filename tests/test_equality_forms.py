@@ -9,6 +9,7 @@ from scipy.optimize import (
     Bounds,
     LinearConstraint,
     NonlinearConstraint,
+    OptimizeWarning,
     basinhopping,
     minimize,
 )
@@ -173,3 +174,10 @@ def test_bad_input_is_refused_by_name(name):
     changes, pattern = REFUSED[name]
     with pytest.raises(ValueError, match=pattern):
         refopt.minimize_equality(**PLAIN | changes)
+
+
+def test_unknown_options_of_the_papers_method_are_ignored_with_a_warning():
+    given = PLAIN | {"method": refopt.adasketch_newton, "options": {"rng": 0, "gtol": 1e-3}}
+    with pytest.warns(OptimizeWarning, match="gtol"):
+        res = minimize(**given)
+    assert res.success

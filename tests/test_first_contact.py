@@ -15,7 +15,7 @@ import refopt
 import refopt_backends
 from refopt import __main__ as command
 from refopt import plot, problems
-from refopt._demos import halpern, pressure, sparse_regression, transport
+from refopt._demos import control, halpern, pressure, sparse_regression, transport
 
 SMALL = (
     partial(transport.point_cloud, n=120),
@@ -126,6 +126,20 @@ def test_a_wrong_strategy_is_not_certified(monkeypatch):
     assert halpern.game("numpy", 30, 40).holds
     monkeypatch.setattr(refopt, "matrix_game", careless)
     assert not halpern.game("numpy", 30, 40).holds
+
+
+def test_the_control_is_certified_outside_the_solver(monkeypatch):
+    row = control.elliptic("numpy", size=10)
+    assert row.holds and row.error <= 1e-9 and "trust-constr" in row.other
+    solve = refopt.minimize_equality
+
+    def careless(*args, **options):
+        result = solve(*args, **options)
+        result.x = result.x + 1e-6
+        return result
+
+    monkeypatch.setattr(refopt, "minimize_equality", careless)
+    assert not control.elliptic("numpy", size=10).holds
 
 
 @pytest.mark.slow

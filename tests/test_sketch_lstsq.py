@@ -98,3 +98,9 @@ def test_bad_input_is_refused_by_name(options, message):
     arguments = {"A": np.eye(9, 3), "b": np.ones(9)} | options
     with pytest.raises(ValueError, match=message):
         refopt.sketch_lstsq(**arguments)
+
+
+def test_a_residual_that_is_rounding_is_called_so():
+    A = np.random.default_rng(0).standard_normal((200, 10))
+    _, info = refopt.sketch_lstsq(A, A @ np.ones(10), rtol=0.0, rng=0)
+    assert info.converged and "relative residual" in info.message

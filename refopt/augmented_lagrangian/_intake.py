@@ -1,9 +1,10 @@
 """From SciPy's arguments to an `EqualityProblem`: every form that `minimize` passes."""
 
+import warnings
 from typing import Any
 
 import numpy as np
-from scipy.optimize import Bounds
+from scipy.optimize import Bounds, OptimizeWarning
 
 from refopt import _validate
 from refopt.augmented_lagrangian import _constraints
@@ -35,6 +36,13 @@ def take_problem(
             f"rows and {problem.n} variables: more equality constraints than variables"
         )
     return problem, kernels.name
+
+
+def warn_of_unknown(options: dict[str, Any]) -> None:
+    """As SciPy does of options that a method has not, at the user's call."""
+    if options:
+        names = ", ".join(sorted(options))
+        warnings.warn(f"Unknown solver options: {names}", OptimizeWarning, stacklevel=3)
 
 
 def take_vector(value: Any, name: str, backend: str | None = None) -> tuple[Any, Any, Any]:

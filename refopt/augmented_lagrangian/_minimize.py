@@ -2,12 +2,9 @@
 
 import inspect
 import math
-import warnings
-
-from scipy.optimize import OptimizeWarning
 
 from refopt import _rng, _validate
-from refopt.augmented_lagrangian._intake import take_problem, take_vector
+from refopt.augmented_lagrangian._intake import take_problem, take_vector, warn_of_unknown
 from refopt.augmented_lagrangian._newton import Newton
 from refopt.augmented_lagrangian._paper import adasketch_newton, theta_rule
 from refopt.augmented_lagrangian._result import finish, run
@@ -169,9 +166,7 @@ def minimize_equality(
             time_limit=time_limit, callback=callback, disp=disp, rng=rng, backend=backend,
             finite_diff_rel_step=finite_diff_rel_step, **given, **unknown,
         )  # fmt: skip
-    if unknown:
-        names = ", ".join(sorted(unknown))
-        warnings.warn(f"Unknown solver options: {names}", OptimizeWarning, stacklevel=2)
+    warn_of_unknown(unknown)
     problem, backend = take_problem(
         fun, x0, args, jac=jac, hess=hess, hessp=hessp, constraints=constraints, bounds=bounds,
         finite_diff_rel_step=finite_diff_rel_step, backend=backend,

@@ -5,7 +5,7 @@ from typing import Any
 
 from refopt import _rng, _status, _validate
 from refopt._driver import Iterate
-from refopt.augmented_lagrangian._intake import take_problem
+from refopt.augmented_lagrangian._intake import take_problem, warn_of_unknown
 from refopt.augmented_lagrangian._merit import Direction, merit
 from refopt.augmented_lagrangian._operators import dense
 from refopt.augmented_lagrangian._point import Point, evaluate
@@ -26,7 +26,7 @@ def adasketch_newton(
     maxiter=10_000, time_limit=None, callback=None, disp=False, rng=None, backend=None,
     lin_solver="kaczmarz", sampling="uniform", block_size=None, accuracy="paper", eta1=1.0,
     eta2=0.1, nu=1.5, beta=0.1, delta=0.1, theta=1.0, xi_B=0.1, multipliers0="zeros",
-    maxiter_inner=100_000, finite_diff_rel_step=None,
+    maxiter_inner=100_000, finite_diff_rel_step=None, **unknown,
 ):  # fmt: skip
     r"""Minimise subject to equalities by AdaSketch-Newton, as its authors run it.
 
@@ -96,6 +96,8 @@ def adasketch_newton(
         Largest number of sketch steps between two tests of descent.
     finite_diff_rel_step : float, optional
         Relative step of differences.
+    **unknown : dict
+        Options of other methods of `scipy.optimize.minimize`: ignored with a warning.
 
     Returns
     -------
@@ -132,6 +134,7 @@ def adasketch_newton(
     >>> res.success, res.nit, round(res.fun, 6)
     (True, 3, -0.25)
     """
+    warn_of_unknown(unknown)
     problem, backend = take_problem(
         fun, x0, args, jac=jac, hess=hess, hessp=hessp, constraints=constraints, bounds=bounds,
         finite_diff_rel_step=finite_diff_rel_step, backend=backend,

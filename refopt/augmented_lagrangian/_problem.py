@@ -1,5 +1,7 @@
 """min f(x) subject to c(x) = 0 as the algorithms see it; every evaluation is counted here."""
 
+from typing import Any
+
 from refopt.augmented_lagrangian._derivatives import DampedBFGS, RankOne, Strategy
 from refopt.augmented_lagrangian._operators import is_sparse, restrict, stack, total
 
@@ -34,7 +36,7 @@ class EqualityProblem:
         self._dtype = xp.float64 if dtype is None else dtype
         self.single = self._dtype == xp.float32
         lacking = [piece for piece in constraints if not piece.has_hessian]
-        self._quasi = None
+        self._quasi: Any = None
         if lacking or not objective.has_hessian:
             asked = [objective.strategy, *(piece.strategy for piece in lacking)]
             chosen = next((strategy for strategy in asked if strategy is not None), None)

@@ -203,7 +203,8 @@ def _result(system, right, condition, x, nit, rtol, maxiter, sketch):
     residual, size = euclidean_norm(r), euclidean_norm(system.b)
     slope = euclidean_norm(right.T @ system.transposed_times(r)) if right.shape[1] else 0.0
     optimality = slope / residual if residual else 0.0
-    small = residual <= rtol * size
+    least = max(rtol, _ROUNDING)  # of a residual that is rounding, a direction tells nothing
+    small = residual <= least * size
     # the products with A R^-1, and the residual, are known to so much
     attainable = max(rtol, _ROUNDING * (condition + size / residual)) if residual else rtol
     converged = small or optimality <= attainable
@@ -216,7 +217,7 @@ def _result(system, right, condition, x, nit, rtol, maxiter, sketch):
         message=_status.message(
             status, measure="relative residual" if small else "optimality",
             error=residual / (size or 1.0) if small else optimality,
-            tol=rtol if small else attainable,
+            tol=least if small else attainable,
         ),
         nit=nit,
         residual_norm=residual,
