@@ -300,7 +300,8 @@ TABLE = {
             hess=lambda x: 2.0 * np.eye(x.size), constraints=CIRCLE,
             **{"rng": 0, "lin_solver": "direct"} | o,
         ),
-        {"x0": np.arange(3.0, 8.0)}, lambda res: [res.x], solver=True, positional=("fun", "args", "unknown"),
+        {"x0": np.arange(3.0, 8.0)}, lambda res: [res.x], solver=True,
+        positional=("fun", "args", "unknown"),
     ),
     "MultilevelNet": Entry(
         lambda: refopt.MultilevelNet(), values=lambda net: [net.params]
