@@ -275,6 +275,8 @@ def _warm_deep_conjugate(xp, backend):
             for coefficient in (None, weights):
                 for model in (None, refopt.MultilevelNet(), refopt.MultilevelNet().setup):
                     _project(cells, u, coefficient, model)
+                porous = xp.asarray(refopt.problems.pressure_scene("porous", size))
+                _project(porous, u, coefficient, refopt.MultilevelNet())  # coarse graphs
             if size == 8:
                 _solve_pressure(xp, refopt.PoissonGrid(cells).tocsr(), None)
         for size in (8, 36) if backend == "numba" else (8,):

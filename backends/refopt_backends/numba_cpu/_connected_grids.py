@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from refopt_backends.numba_cpu._jit import FAST, jit, parallel_jit, run_parallel
+from refopt_backends.numba_cpu._jit import FAST, jit, parallel_jit, run_parallel, threads_for
 
 REAL = np.float32
 # Share of blocks with more than one part from which on these become nodes of their own.
@@ -366,22 +366,22 @@ def _relax_rows(begin, ends, weights, degree, rhs, x, first, last, keep, w):
 
 
 @jit
-def _relax_serial(begin, ends, weights, degree, rhs, x, first, last, keep, w):
-    _relax_rows(begin, ends, weights, degree, rhs, x, first, last, keep, w)
+def _relax_serial(args, keep, w, bounds):
+    _relax_rows(*args, bounds[0], bounds[-1], keep, w)
 
 
 @parallel_jit
-def _relax_parallel(begin, ends, weights, degree, rhs, x, first, last, keep, w):
-    spans = 4 * numba.get_num_threads()
-    for s in numba.prange(spans):
-        low, high = first + (last - first) * s // spans, first + (last - first) * (s + 1) // spans
-        _relax_rows(begin, ends, weights, degree, rhs, x, low, high, keep, w)
+def _relax_parallel(args, keep, w, bounds):
+    for s in numba.prange(bounds.size - 1):
+        _relax_rows(*args, bounds[s], bounds[s + 1], keep, w)
 
 
 def _relax(level, colour, keep, w):
     first, last = (0, level.black) if colour == 0 else (level.black, level.degree.size)
-    args = (*level[:-1], first, last, REAL(keep), REAL(w))
-    run_parallel(level.ends.size, _relax_parallel, _relax_serial, *args)
+    work = level.ends.size
+    bounds = np.linspace(first, last, threads_for(work) + 1).astype(np.int64)
+    args = (level[:-1], REAL(keep), REAL(w), bounds)
+    run_parallel(work, _relax_parallel, _relax_serial, *args)
 
 
 @jit(fastmath=FAST)
