@@ -157,6 +157,26 @@ def test_a_preconditioner_may_be_of_single_precision_and_write_into_what_it_gets
         minimize_equality(**control.arguments(), precond=lambda r: r[:3])
 
 
+@pytest.mark.parametrize("name", ["auto", "minres", "pcg"])
+def test_the_residual_told_is_that_of_the_whole_system(control, name):
+    rng = np.random.default_rng(3)
+    x, l = rng.standard_normal(control.n), rng.standard_normal(control.m)
+    H, G = control.hess(x, 0.01 * l), control.jac(x)
+    if name == "pcg":  # few dense constraints go to projected conjugate gradients
+        H, G = H.toarray()[:300, :300], G.toarray()[:20, :300]
+    rhs = rng.standard_normal(sum(G.shape))
+    system = KKTSystem(H, G, np, shift=0.5)
+    d, info = choose(name)(system, rhs, 1e-6, {})
+    n = G.shape[1]
+    Kd = np.concatenate([H @ d[:n] + 0.5 * d[:n] + G.T @ d[n:], G @ d[:n]])
+    np.testing.assert_allclose(
+        info.relres, np.linalg.norm(Kd - rhs) / np.linalg.norm(rhs), rtol=1e-3
+    )
+    np.testing.assert_allclose(info.product, Kd, rtol=1e-9, atol=1e-9 * abs(Kd).max())
+    u, Gdx = system.unregularised(info.product, d)
+    np.testing.assert_allclose(u, H @ d[:n] + G.T @ d[n:], atol=1e-9 * abs(Kd).max())
+
+
 @pytest.mark.parametrize("precond", [3, "jacobi"])
 def test_what_is_no_preconditioner_is_refused(control, precond):
     with pytest.raises(TypeError, match="precond must be a LinearOperator or callable"):

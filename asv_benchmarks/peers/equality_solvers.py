@@ -2,10 +2,11 @@
 
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import _ipopt
 import numpy as np
-from scipy.fft import dstn
+from scipy.fft import dstn, next_fast_len
 from scipy.optimize import minimize
 
 from refopt import augmented_lagrangian
@@ -83,11 +84,23 @@ def refopt_solver(problem, tol, limit):
 
 
 def refopt_sine(problem, tol, limit):
-    """With a preconditioner for elliptic control: two sine transforms in single precision."""
+    """With a preconditioner for elliptic control: two sine transforms in single precision.
+
+    Fast ones where N + 1 has small factors, else products with the matrix of sines.
+    """
     control = problem.problem
     N = control.N
     waves = -(2 - 2 * np.cos(np.pi * np.arange(1, N + 1) / (N + 1))) * ((N + 1) / 2) ** 2
     laplacian = waves[:, None] + waves
+    if next_fast_len(N + 1) == N + 1:
+        transform = partial(dstn, type=1, norm="ortho")
+    else:
+        k = np.arange(1, N + 1)
+        sines = np.sqrt(2 / (N + 1)) * np.sin(np.pi / (N + 1) * np.outer(k, k))
+        sines = sines.astype(np.float32)
+
+        def transform(v):
+            return sines @ v @ sines
 
     def precond(x, multipliers, system):
         w = x[: control.m]
@@ -95,9 +108,7 @@ def refopt_sine(problem, tol, limit):
         inverse = (1 / (1 + control.gamma * (laplacian - mean) ** 2)).astype(np.float32)
 
         def apply(r):
-            z = dstn(r.astype(np.float32).reshape(N, N), type=1, norm="ortho")
-            z *= inverse
-            return dstn(z, type=1, norm="ortho", overwrite_x=True).ravel()
+            return transform(inverse * transform(r.astype(np.float32).reshape(N, N))).ravel()
 
         return apply
 

@@ -33,11 +33,11 @@ class Direction:
 
     __slots__ = ("_gg", "_parts", "_uu", "dl", "dx", "kkt2")
 
-    def __init__(self, point: Point, H: Any, dx: Any, dl: Any, Hdx: Any = None):
+    def __init__(self, point: Point, H: Any, dx: Any, dl: Any, known: Any = None):
         self.dx, self.dl = dx, dl
-        u = (H @ dx if Hdx is None else Hdx) + point.G.T @ dl
+        u, Gdx = (H @ dx + point.G.T @ dl, point.G @ dx) if known is None else known
         gL, c = point.gL, point.c
-        self._parts = (float(gL @ dx) + float(c @ dl), float(c @ (point.G @ dx)), float(gL @ u))
+        self._parts = (float(gL @ dx) + float(c @ dl), float(c @ Gdx), float(gL @ u))
         self._uu, self._gg = float(u @ u), point.gg
         self.kkt2 = point.cc + point.gg
 

@@ -79,8 +79,9 @@ class Newton:
             new = None
             if d is not None:
                 dx, dl = d[: problem.n], d[problem.n :]
-                Hdx = None if info.curved is None else info.curved - system.shift * dx
-                d = Direction(point, H, dx, dl, Hdx)
+                product = info.product
+                known = None if product is None else system.unregularised(product, d)
+                d = Direction(point, H, dx, dl, known)
                 self.eta1, self.eta2, slope = adapt(d, self.eta1, self.eta2, self._nu)
                 progress = 0.0 if system.shift else 0.9 * min(recent)
                 new, alpha = search.step(

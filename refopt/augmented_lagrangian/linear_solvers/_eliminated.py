@@ -109,8 +109,7 @@ class Eliminated:
                 self._best = each
             self._stale = each > 2.0 * self._best + 1.0
         d = reduced.whole(result.x, rhs)
-        # the other equations hold exactly, and rounding shows in the next point
-        relres = result.residual / (_norm(rhs) or 1.0)
+        relres, Kd = system.tested(d, rhs)
         n, m = system.n, system.m
         inertia = (n, m) if result.definite else (n - 1, m + 1)
 
@@ -120,7 +119,7 @@ class Eliminated:
             solved = conjugate_gradients(reduced.product, right, target, MOST, precondition)
             return reduced.whole(solved.x, other)
 
-        return d, SolveInfo(relres, spent, inertia=inertia, again=again)
+        return d, SolveInfo(relres, spent, inertia=inertia, again=again, product=Kd)
 
     def _present(self, reduced):
         if self._stale:

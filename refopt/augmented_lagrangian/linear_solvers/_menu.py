@@ -70,8 +70,9 @@ class Checked:
         if d.shape != rhs.shape:
             raise ValueError(f"lin_solver must return shape {rhs.shape}, got {tuple(d.shape)}")
         state["lin_solver"] = self._name
-        relres = system.relative_residual(d, rhs)
-        return d, replace(info, relres=relres) if isinstance(info, SolveInfo) else SolveInfo(relres)
+        relres, Kd = system.tested(d, rhs)
+        info = info if isinstance(info, SolveInfo) else SolveInfo(relres)
+        return d, replace(info, relres=relres, product=Kd)
 
 
 class Preconditioner:

@@ -25,4 +25,5 @@ def minres(
         count[0] += 1
 
     d, _ = library.minres(K, rhs, rtol=0.1 * tol, maxiter=MOST, M=M, callback=counted)
-    return d, SolveInfo(system.relative_residual(d, rhs), count[0])
+    relres, Kd = system.tested(d, rhs)
+    return d, SolveInfo(relres, count[0], product=Kd)

@@ -48,6 +48,6 @@ def projected(
         r = r - (now / curvature) * Bp
         before, spent = now, spent + 1
     d = xp.concatenate((dx, xp.linalg.solve(R, Q.T @ r) if m else c))
-    relres = residual / (math.sqrt(float(rhs @ rhs)) or 1.0)
+    relres, Kd = system.tested(d, rhs)  # r is the residual of a recurrence
     inertia = (n, m) if definite else (n - 1, m + 1)
-    return d, SolveInfo(relres, spent, inertia=inertia, curved=a - r)
+    return d, SolveInfo(relres, spent, inertia=inertia, product=Kd)

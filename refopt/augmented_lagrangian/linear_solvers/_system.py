@@ -68,21 +68,35 @@ class KKTSystem:
 
     def matvec(self, d: Any) -> Any:
         """K d."""
-        xp, n = self.xp, self.n
+        n = self.n
         dx, dl = d[:n], d[n:]
-        top = self.product(dx) + self.G.T @ dl
-        bottom = self.G @ dx
+        Kd = self.xp.empty_like(d)
+        Kd[:n] = self.product(dx)
+        Kd[:n] += self.G.T @ dl
+        Kd[n:] = self.G @ dx
         if self.dc:
-            bottom = bottom - self.dc * dl
-        return xp.concatenate((top, bottom))
+            Kd[n:] -= self.dc * dl
+        return Kd
+
+    def unregularised(self, Kd: Any, d: Any) -> tuple[Any, Any]:
+        """H dx + G'dl and G dx, from K d."""
+        u, Gdx = Kd[: self.n], Kd[self.n :]
+        if self.shift:
+            u = u - self.shift * d[: self.n]
+        return u, Gdx + self.dc * d[self.n :] if self.dc else Gdx
 
     def relative_residual(self, d: Any, rhs: Any) -> float:
         """|K d - rhs| / |rhs|, infinite if d is not finite."""
-        r = self.matvec(d) - rhs
+        return self.tested(d, rhs)[0]
+
+    def tested(self, d: Any, rhs: Any) -> tuple[float, Any]:
+        """The same, and K d."""
+        Kd = self.matvec(d)
+        r = Kd - rhs
         error, size = float(r @ r), float(rhs @ rhs)
         if not math.isfinite(error):
-            return math.inf
-        return math.sqrt(error / size) if size else math.sqrt(error)
+            return math.inf, Kd
+        return math.sqrt(error / size if size else error), Kd
 
 
 @dataclass
@@ -98,8 +112,8 @@ class SolveInfo:
     inertia : tuple of int, optional
         Numbers of positive and negative eigenvalues of K; None if not known. B is
         positive definite on null(G), and G has full rank, when they are (n, m).
-    curved : array, optional
-        B dx, where the solver knows it.
+    product : array, optional
+        K d, where the solver knows it.
     again : callable, optional
         ``again(rhs)`` solves with the same matrix and another right-hand side;
         None if that would cost as much as the first solve.
@@ -109,4 +123,4 @@ class SolveInfo:
     iterations: int = 0
     inertia: tuple[int, int] | None = None
     again: Any = None
-    curved: Any = None
+    product: Any = None
