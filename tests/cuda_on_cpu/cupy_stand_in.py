@@ -31,7 +31,7 @@ cumsum diag diagonal diff divide dot einsum equal exp expand_dims expm1 flip flo
 greater_equal hypot isfinite isinf isnan less less_equal log log1p logaddexp logical_and
 logical_not logical_or matmul max maximum mean min minimum moveaxis multiply negative nonzero
 imag not_equal outer partition permute_dims power prod ravel real reciprocal repeat reshape
-searchsorted sign sort sqrt square squeeze stack std subtract sum swapaxes take take_along_axis
+roll searchsorted sign sort sqrt square squeeze stack std subtract sum swapaxes take take_along_axis
 tanh tensordot tile trace transpose tril triu unique var vdot where
 arange eye full full_like linspace ones ones_like zeros zeros_like
 """

@@ -134,7 +134,7 @@ def grouped(group, count):
     """For each group the numbers of its items, filled up with the number of items."""
     xp = namespace_of(group)
     n = group.shape[0]
-    order = xp.argsort(group, stable=True)
+    order = xp.argsort(group)
     bounds = xp.searchsorted(xp.take(group, order), xp.arange(count + 1))
     sizes = bounds[1:] - bounds[:-1]
     width = int(xp.max(sizes)) if count else 0
