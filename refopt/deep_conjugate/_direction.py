@@ -8,7 +8,7 @@ from refopt.deep_conjugate._grid_iteration import GridIteration
 from refopt.deep_conjugate._nullspace import null_space
 from refopt.deep_conjugate._operators import as_operator
 from refopt.deep_conjugate._safeguard import guarded
-from refopt.deep_conjugate._system import LinearSystem, dot
+from refopt.deep_conjugate._system import LinearSystem
 
 # Right-hand sides beyond these sizes are solved in other units.
 LEAST, MOST = 1e-60, 1e60
@@ -185,8 +185,8 @@ def solve(
     b = _validate.as_array(b, "b")
     operator = as_operator(A, b, backend, check=check)
     n = operator.n
-    b_user = _vector(operator, b, "b")
-    xp, unit = operator.xp, _unit(operator.xp, b_user)
+    b_user, largest = _vector(operator, b, "b")
+    xp, unit = operator.xp, _unit(largest)
 
     def measured(v):  # in other units where squares would leave the range
         v = xp.astype(v, xp.float64, copy=False)
@@ -194,7 +194,7 @@ def solve(
 
     rhs, start = measured(b_user), None
     if x0 is not None:
-        start = measured(_vector(operator, _validate.as_array(x0, "x0"), "x0"))
+        start = measured(_vector(operator, _validate.as_array(x0, "x0"), "x0")[0])
     rtol, atol = _validate.nonnegative(rtol, "rtol"), _validate.nonnegative(atol, "atol")
     maxiter = 10 * n if maxiter is None else _validate.count(maxiter, "maxiter")
     if time_limit is not None:
@@ -240,25 +240,22 @@ def _iteration(model, n_orth, safeguard):
 
 
 def _vector(operator, value, name):
-    """A finite real vector of n entries, flat."""
-    n = operator.n
+    """A finite real vector of n entries, flat, and the size of its largest."""
+    n, xp = operator.n, operator.xp
     if tuple(value.shape) not in ((n,), (n, 1)):
         raise ValueError(
             f"{name} must have shape ({n},) or ({n}, 1) for A of shape ({n}, {n}), got "
             f"{tuple(value.shape)}"
         )
-    flat = operator.xp.reshape(value, (-1,))
-    flat = _validate.real_array(operator.xp, flat, name, 1)
-    if not 0.0 < dot(flat, flat) < math.inf:  # a pass less than a search for NaN
-        _validate.all_finite(operator.xp, flat, name)
-    return flat
+    flat = _validate.real_array(xp, xp.reshape(value, (-1,)), name, 1)
+    if not n:
+        return flat, 0.0
+    largest = max(float(xp.max(flat)), -float(xp.min(flat)))
+    if not math.isfinite(largest):
+        _validate.all_finite(xp, flat, name)
+    return flat, largest
 
 
-def _unit(xp, b):
+def _unit(largest):
     """A power of two near the largest entry, where squares would leave the range; else 1."""
-    if not b.shape[0]:
-        return 1.0
-    if LEAST**2 <= dot(b, b) / b.shape[0] and dot(b, b) <= MOST**2:
-        return 1.0
-    largest = max(float(xp.max(b)), -float(xp.min(b)))
     return 1.0 if largest == 0 or LEAST <= largest <= MOST else 2.0 ** math.frexp(largest)[1]
