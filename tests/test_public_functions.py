@@ -320,11 +320,11 @@ TABLE = {
         values=lambda res: [res.x, res.history["fun"]],
     ),
     "sketch_project": Entry(
-        lambda A, b, **o: refopt.sketch_project(A, b, rng=0, maxiter=200, **o),
+        lambda A, b, **o: refopt.sketch_project(A, b, **{"rng": 0, "maxiter": 200} | o),
         {"A": WIDE[:, ::4], "b": WIDE_SIDE}, lambda result: [result[0]],
     ),
     "sketch_lstsq": Entry(
-        lambda A, b, **o: refopt.sketch_lstsq(A, b, rng=0, **o),
+        lambda A, b, **o: refopt.sketch_lstsq(A, b, **{"rng": 0} | o),
         {"A": TALL[:, :80], "b": TALL_SIDE}, lambda result: [result[0]],
     ),
     "price_gates": Entry(
@@ -332,7 +332,9 @@ TABLE = {
         {"X": ROWS, "r": LABELS}, lambda found: [found.values],
     ),
     "certify_network": Entry(
-        lambda X, y, W1, w2: refopt.certify_network(X, y, W1, w2, beta=9.0, n_starts=9, rng=0),
+        lambda X, y, W1, w2, **o: refopt.certify_network(
+            X, y, W1, w2, **{"beta": 9.0, "n_starts": 9, "rng": 0} | o
+        ),
         {"X": ROWS, "y": LABELS, "W1": ROWS[:6, :3], "w2": ROWS[6, :3]},
         lambda res: [res.fun, res.lower_bound, res.psi],
     ),
@@ -341,7 +343,9 @@ TABLE = {
         {"X": ROWS, "y": LABELS, "W1": ROWS[:6, :3], "w2": ROWS[6, :3]},
     ),
     "adversarial_loss": Entry(
-        lambda X, y, W1, w2: refopt.adversarial_loss(X, y, W1, w2, epsilon=0.5, rng=0),
+        lambda X, y, W1, w2, **o: refopt.adversarial_loss(
+            X, y, W1, w2, **{"epsilon": 0.5, "rng": 0} | o
+        ),
         {"X": ROWS[:9], "y": LABELS[:9], "W1": ROWS[:6, :3], "w2": ROWS[6, :3]},
     ),
     "fit_convex_relu": Entry(
@@ -653,7 +657,13 @@ RANDOM = {
     "solve_vi": {"method": "l-svrg"},
     "minimax": {"method": "l-svrg"},
     "matrix_game": {"method": "vr-eg", "maxiter": 20},
+    "minimize_equality": {"lin_solver": "kaczmarz", "tol": 1e-2},
+    "adasketch_newton": {"lin_solver": "kaczmarz"},
+    "price_gates": {"n_starts": 1},
+    "adversarial_loss": {"attack": "pgd"},
 }
+# Their answer is a maximum, which all starts find here.
+MAXIMA = {"certify_network", "adversarial_loss"}
 
 
 def test_functions_that_take_rng_obey_it():
@@ -665,8 +675,9 @@ def test_functions_that_take_rng_obey_it():
             seeds = (1, np.random.default_rng(1), 2)
             one, two, other = (call(name, rng=seed, **chance) for seed in seeds)
             assert_same(name, one, two, 0)
-            with pytest.raises(AssertionError):
-                assert_same(name, one, other, 0)
+            if name not in MAXIMA:
+                with pytest.raises(AssertionError):
+                    assert_same(name, one, other, 0)
             with pytest.raises(TypeError, match="rng must be"):
                 call(name, rng="seed")
 
