@@ -174,6 +174,7 @@ def test_the_residual_told_is_that_of_the_whole_system(control, name):
     )
     np.testing.assert_allclose(info.product, Kd, rtol=1e-9, atol=1e-9 * abs(Kd).max())
     u, Gdx = system.unregularised(info.product, d)
+    np.testing.assert_array_equal(Gdx, info.product[n:])
     np.testing.assert_allclose(u, H @ d[:n] + G.T @ d[n:], atol=1e-9 * abs(Kd).max())
 
 
