@@ -2,7 +2,6 @@
 
 import math
 import time
-import warnings
 
 import numpy as np
 from scipy.sparse.linalg import lsqr
@@ -51,9 +50,7 @@ def _trust_constr(problem):
 
     given = problem.arguments()
     began = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = minimize(method="trust-constr", options={"gtol": TOL, "maxiter": 300}, **given)
+    found = minimize(method="trust-constr", options={"gtol": TOL, "maxiter": 300}, **given)
     return found, time.perf_counter() - began
 
 

@@ -21,6 +21,7 @@ import os
 import threading
 
 import numba
+import numpy as np
 
 # What a kernel may ask of `fastmath` while it still tests for NaN and uses
 # infinities.  "reassoc" deletes rounding tricks of the form (x + big) - big.
@@ -149,6 +150,23 @@ def run_parallel(work, parallel, serial, *args):
         finally:
             _one_at_a_time.release()
     return serial(*args)
+
+
+def run_spans(work, parallel, serial, args, first, last):
+    """`run_parallel` for twins that take args and the bounds of spans of ``first ... last - 1``.
+
+    Parameters
+    ----------
+    work : int
+        Number of elements touched.
+    parallel, serial : callable
+        Twins: ``twin(args, bounds)`` with one span per thread between each two bounds.
+    args : tuple
+    first, last : int
+    """
+    spans = max(1, min(threads_for(work), last - first))
+    bounds = np.linspace(first, last, spans + 1).astype(np.int64)
+    run_parallel(work, parallel, serial, args, bounds)
 
 
 def _compiled(function, decorator, fastmath, *, parallel):

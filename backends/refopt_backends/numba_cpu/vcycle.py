@@ -21,7 +21,8 @@ from refopt_backends.numba_cpu._coarse_grids import (
     interlace,
     part,
 )  # fmt: skip
-from refopt_backends.numba_cpu._jit import FAST, jit, parallel_jit, run_parallel, threads_for
+from refopt_backends.numba_cpu._jit import FAST, jit, parallel_jit, run_spans
+from refopt_backends.numba_cpu._unknowns import gather, row_starts, scatter
 
 RING = 3  # of planes: i & RING
 
@@ -340,63 +341,6 @@ def _with_red(degree, b, x):
 
 
 @jit(fastmath=FAST)
-def _scatter_span(types, starts, v, factor, out, first, last):
-    """Planes first <= i < last of a field by colours from a vector of unknowns."""
-    n1, n2 = np.uint64(types.shape[1]), np.uint64(types.shape[2])
-    line, top = np.zeros(n2), np.uint64(v.size - 1)
-    for i in range(np.uint64(first), np.uint64(last)):
-        for j in range(ONE, n1 - ONE):
-            at, end = np.uint64(starts[i, j]), np.uint64(starts[i, j + ONE])
-            if end - at == n2 - TWO:
-                for k in range(n2 - TWO):
-                    line[k + ONE] = factor * v[at + k]
-            else:
-                for k in range(n2):
-                    fluid = types[i, j, k] == 1
-                    line[k] = factor * v[min(at, top)] if fluid else 0.0
-                    at += np.uint64(fluid)
-            part(line, out, i, j)
-
-
-@jit(fastmath=FAST)
-def _gather_span(types, starts, field, factor, out, first, last):
-    """The inverse."""
-    n1, n2 = np.uint64(types.shape[1]), np.uint64(types.shape[2])
-    line = np.zeros(n2)
-    for i in range(np.uint64(first), np.uint64(last)):
-        for j in range(ONE, n1 - ONE):
-            at, end = np.uint64(starts[i, j]), np.uint64(starts[i, j + ONE])
-            if at == end:
-                continue
-            interlace(field, i, j, line)
-            if end - at == n2 - TWO:
-                for k in range(n2 - TWO):
-                    out[at + k] = factor * line[k + ONE]
-            else:
-                k = ONE
-                while at < end:  # writes a cell that is not fluid, and then over it
-                    out[at] = factor * line[k]
-                    at += np.uint64(types[i, j, k] == 1)
-                    k += ONE
-
-
-@jit
-def _row_starts(types):
-    """Where the unknowns of each row begin in a vector."""
-    n0, n1, n2 = types.shape
-    starts = np.zeros((n0, n1), np.int64)
-    total = 0
-    for i in range(np.uint64(n0)):
-        for j in range(np.uint64(n1)):
-            starts[i, j] = total
-            count = np.int32(0)
-            for k in range(np.uint64(n2)):
-                count += np.int32(types[i, j, k] == 1)
-            total += count
-    return starts, total
-
-
-@jit(fastmath=FAST)
 def _collect_span(steps, places, directions, x, first, last):
     """x += the sum of steps times directions."""
     n1, m = np.uint64(x.shape[1]), np.uint64(x.shape[2])
@@ -409,12 +353,6 @@ def _collect_span(steps, places, directions, x, first, last):
 
 
 # --- spans of planes, in turn or on threads
-
-
-def _in_spans(work, parallel, serial, args, first, last):
-    """Call a span kernel on all planes: one span per thread."""
-    spans = min(threads_for(work), last - first)
-    run_parallel(work, parallel, serial, args, np.linspace(first, last, spans + 1).astype(np.int64))
 
 
 @jit
@@ -462,28 +400,6 @@ def _residual_parallel(args, bounds):
 
 
 @jit
-def _scatter_serial(args, bounds):
-    _scatter_span(*args, bounds[0], bounds[-1])
-
-
-@parallel_jit
-def _scatter_parallel(args, bounds):
-    for s in numba.prange(bounds.size - 1):
-        _scatter_span(*args, bounds[s], bounds[s + 1])
-
-
-@jit
-def _gather_serial(args, bounds):
-    _gather_span(*args, bounds[0], bounds[-1])
-
-
-@parallel_jit
-def _gather_parallel(args, bounds):
-    for s in numba.prange(bounds.size - 1):
-        _gather_span(*args, bounds[s], bounds[s + 1])
-
-
-@jit
 def _collect_serial(args, bounds):
     _collect_span(*args, bounds[0], bounds[-1])
 
@@ -503,7 +419,7 @@ class Hierarchy:
     def __init__(self, types, degree, dirichlet, weights, parameters):
         types, degree, dirichlet = map(even, (types, degree, dirichlet))
         self.types = types
-        self.starts, self.fluid = _row_starts(types)
+        self.starts, self.fluid = row_starts(types)
         parameters = [tuple(map(float, row)) for row in parameters]
         self.degree = by_colour(degree) if weights is None else None
         if weights is not None:
@@ -531,13 +447,13 @@ class Hierarchy:
         n0, (coarse, nodes, part_of) = old.shape[0], self.coarser("rhs")
         nodes[:] = 0
         args = (self.degree, old, q, REAL(alpha), self.first, new, coarse, nodes, part_of, dots)
-        _in_spans(2 * old.size, _pre_parallel, _pre_serial, args, 1, n0 // 2)
+        run_spans(2 * old.size, _pre_parallel, _pre_serial, args, 1, n0 // 2)
 
     def smoothed(self, r, z, dots):
         """z from r and the coarse right-hand side; z'r by planes in `dots`."""
         coarse_cycle(self.coarse)
         args = (self.degree, r, *self.coarser("x"), self.first, self.factor, z, dots)
-        _in_spans(2 * r.size, _post_parallel, _post_serial, args, 1, r.shape[0] - 1)
+        run_spans(2 * r.size, _post_parallel, _post_serial, args, 1, r.shape[0] - 1)
 
 
 def even(x):
@@ -579,8 +495,7 @@ class Search:
         self.hierarchy, self.scale = hierarchy, float(scale)
         shape = hierarchy.degree.shape
         self.b, self.x = np.zeros(shape), np.zeros(shape)
-        args = (hierarchy.types, hierarchy.starts, b, 1.0 / self.scale, self.b)
-        _in_spans(self.b.size, _scatter_parallel, _scatter_serial, args, 1, shape[1] - 1)
+        scatter(hierarchy.types, hierarchy.starts, b, 1.0 / self.scale, self.b)
         self.rhs = np.zeros(shape[1:])
         self.fields = np.zeros((3, *shape[1:]), REAL)
         self.kept = np.zeros((self.KEPT, *shape[1:]), REAL)
@@ -604,7 +519,7 @@ class Search:
             places = (self.place - np.arange(len(self.steps))[::-1]) % self.KEPT
             args = (np.array(self.steps), places.astype(np.uint64), self.kept, self.x[0])
             planes = self.x.shape[1] - 1
-            _in_spans(self.x.size, _collect_parallel, _collect_serial, args, 1, planes)
+            run_spans(self.x.size, _collect_parallel, _collect_serial, args, 1, planes)
             self.steps = []
 
     def residual(self):
@@ -612,7 +527,7 @@ class Search:
         self.collect()
         args = (self.hierarchy.degree, self.b, self.x, self.rhs, self.dots, self.others)
         planes = self.x.shape[1] - 1
-        _in_spans(self.x.size, _residual_parallel, _residual_serial, args, 1, planes)
+        run_spans(self.x.size, _residual_parallel, _residual_serial, args, 1, planes)
 
     def restrict(self, old, alpha):
         """r = old - alpha q, and the coarse right-hand side; r'r."""
@@ -639,7 +554,7 @@ def vcycle_cg_step(state):
     state.place = (state.place + 1) % state.KEPT
     p = state.kept[state.place]
     args = (h.degree, z, beta, before, p, state.q, state.dots)
-    _in_spans(work, _direction_parallel, _direction_serial, args, 1, n0 - 1)
+    run_spans(work, _direction_parallel, _direction_serial, args, 1, n0 - 1)
     curvature = float(state.dots.sum())
     if not curvature > 0.0:
         return np.nan, np.nan
@@ -655,8 +570,7 @@ def vcycle_cg_solution(state):
     h = state.hierarchy
     _with_red(h.degree, state.b, state.x)
     x = np.empty(h.fluid)
-    args = (h.types, h.starts, state.x, 1.0, x)
-    _in_spans(state.x.size, _gather_parallel, _gather_serial, args, 1, state.x.shape[1] - 1)
+    gather(h.types, h.starts, state.x, x)
     return x
 
 
