@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import NonlinearConstraint
 
 import refopt
 from refopt.augmented_lagrangian._intake import take_problem
@@ -81,3 +82,17 @@ def test_jacobians_are_evaluated_where_steps_are_taken():
     # one for each point of the run; some more after short or restored steps
     assert sum(res.njev for res in results) <= 1.2 * sum(res.nit + 1 for res in results)
     assert sum(res.njev for res in results) <= 0.9 * 352  # IPOPT's at the same tolerance
+
+
+def test_a_constant_theta_above_a_tenth_is_accepted_without_shift():
+    def inexact(system, rhs, tol, state):
+        return 0.6 * np.linalg.solve(system.dense, rhs), None  # leaves 0.4 of the residual
+
+    c = NonlinearConstraint(lambda x: [x.sum() - 1], 0, 0, jac=lambda x: np.ones((1, 3)))
+    c.hess = lambda x, v: np.zeros((3, 3))
+    res = refopt.minimize_equality(
+        lambda x: x @ x, [3.0, 1.0, 0.0], jac=lambda x: 2 * x, hess=lambda x: 2 * np.eye(3),
+        constraints=c, lin_solver=inexact, theta=0.5,
+    )  # fmt: skip
+    assert res.success and not any(res.history["shift"])
+    assert res.x == pytest.approx(np.full(3, 1 / 3), abs=1e-7)

@@ -94,7 +94,7 @@ def minimize_equality(
         Constant of Armijo's condition, in (0, 0.5).
     theta : float, callable or "superlinear", optional
         Bound on the relative residual of iterative solves: a number in (0, 1],
-        ``theta(k, residual)``, or min(1, residual). By default
+        ``theta(k, residual)``, or min(1, residual); 0.5 stands for more. By default
         :math:`\min(0.1, \sqrt{\|r\|})` with the KKT residual r, at least 1e-10.
     multipliers0 : {"lsq", "zeros"} or array_like, shape (m,), optional
         Multipliers at the start.

@@ -9,6 +9,7 @@ from refopt.augmented_lagrangian._point import Point
 from refopt.augmented_lagrangian.linear_solvers import KKTSystem
 
 _NEARLY = 1e-6  # singular values of G below it, relative to the largest, ask for a (2,2) block
+_COARSEST = 0.5  # relative residual of a step; d = 0 has 1
 _FIRST, _GROWTH, _LARGEST = 1e-4, 8.0, 1e20
 
 
@@ -33,25 +34,27 @@ class Regularisation:
         """
         xp = self._problem.xp
         rhs = -xp.concatenate((point.gL, point.c))
+        tol = min(tol, _COARSEST)
+        accepted = max(tol, 0.1)
         system = KKTSystem(H, point.G, xp, 0.0, damping)
         d, info = self._solve(system, rhs, tol, self._state)
-        if self._good(system, d, info, rhs):
+        if self._good(system, d, info, rhs, accepted):
             return d, system, info
         w, dc = self._reduced(point, H, damping)
         while w < _LARGEST:
             system = KKTSystem(H, point.G, xp, w, dc)
             d, info = self._solve(system, rhs, tol, self._state)
-            if self._good(system, d, info, rhs):
+            if self._good(system, d, info, rhs, accepted):
                 if w:
                     self._last = w
                 return d, system, info
             w = max(_GROWTH * w, self._last / 3, _FIRST)
-            if dc == 0.0 and info.relres > 0.1:
+            if dc == 0.0 and info.relres > accepted:
                 dc = 1e-8
         return None, system, info
 
-    def _good(self, system, d, info, rhs):
-        if not info.relres < 0.1:
+    def _good(self, system, d, info, rhs, accepted):
+        if not info.relres <= accepted:
             return False
         if info.inertia is not None:
             return info.inertia == (system.n, system.m)
