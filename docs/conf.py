@@ -25,6 +25,7 @@ myst_heading_anchors = 3
 
 extlinks = {"doi": ("https://doi.org/%s", "doi:%s")}
 
+templates_path = ["_templates"]
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say it
 numpydoc_show_class_members = False

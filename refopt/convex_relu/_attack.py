@@ -70,7 +70,7 @@ def adversarial_loss(X, y, W1, w2, *, epsilon, p=math.inf, loss="squared", pertu
     References
     ----------
     .. [1] Y. Bai, T. Gautam, S. Sojoudi, "Efficient Global Optimization of Two-Layer ReLU
-       Networks", SIAM Journal on Mathematics of Data Science, 2023, :arxiv:`2201.01965`.
+       Networks", SIAM Journal on Mathematics of Data Science, 2023, arXiv 2201.01965.
 
     Examples
     --------

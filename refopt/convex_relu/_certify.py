@@ -73,7 +73,7 @@ def certify_network(X, y, W1, w2, *, beta, loss="squared", kind="auto", n_starts
     References
     ----------
     .. [1] M. Pilanci, T. Ergen, "Neural Networks are Convex Regularizers", ICML 2020,
-       :arxiv:`2002.10553`; the bound is its dual program at one point.
+       arXiv 2002.10553; the bound is its dual program at one point.
 
     Examples
     --------

@@ -54,7 +54,7 @@ def relu_network_objective(X, y, W1, w2, *, beta, loss="squared", backend=None):
     References
     ----------
     .. [1] M. Pilanci, T. Ergen, "Neural Networks are Convex Regularizers", ICML 2020,
-       :arxiv:`2002.10553`, equation 2.
+       arXiv 2002.10553, equation 2.
 
     Examples
     --------

@@ -91,7 +91,7 @@ def price_gates(X, r, *, side="both", kind="auto", n_starts=200, starts=None, rn
     References
     ----------
     .. [1] M. Pilanci, T. Ergen, "Neural Networks are Convex Regularizers", ICML 2020,
-       :arxiv:`2002.10553`; its dual constraint is what is maximised.
+       arXiv 2002.10553; its dual constraint is what is maximised.
 
     Examples
     --------
