@@ -288,8 +288,8 @@ def _black_residual(rhs, b, y, low, mid, high, degree, i):
             a = s + k
             d, t = degree[0, i, j, a], b[0, i, j, a]
             r = t - d * y[0, i, j, a] + _around(low, mid, high, j, a, k)
-            r = r if d > 0 else t
-            rhs[i, j, a] = r
+            rhs[i, j, a] = r if d > 0 else 0.0
+            r = r if d > 0 else t  # of a cell without neighbours nothing can be solved
             square += r * r
             product += y[0, i, j, a] * (t + r)
     return square, product

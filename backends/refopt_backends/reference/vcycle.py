@@ -119,9 +119,10 @@ class Search:
         self.degree = xp.astype(level.degree, xp.float64)
         self.black = level.black & (self.degree > 0)
         self.red = ~level.black & (self.degree > 0)
-        field = xp.zeros(level.degree.size, dtype=xp.float64)
-        field[hierarchy.cells] = b / self.scale
-        self.b = xp.reshape(field, level.degree.shape)
+        fluid = _flat(level.volume) > 0
+        place = xp.where(fluid, cumulative_sum(xp.astype(fluid, xp.int64)) - 1, b.shape[0])
+        entries = xp.concat([b / self.scale, xp.zeros(1, dtype=xp.float64)])
+        self.b = xp.reshape(xp.take(entries, place), level.degree.shape)
         self.x = xp.zeros(self.b.shape, dtype=xp.float64)
         self.begin()
 
