@@ -15,7 +15,7 @@ from refopt import (
     poisson_rhs,
 )
 from refopt.deep_conjugate import train_models
-from refopt.deep_conjugate._multilevel import HAND, TRAINED
+from refopt.deep_conjugate._multilevel import HAND
 from refopt.problems import pressure_scene, swirl_velocity
 from refopt_backends import resolve
 
@@ -288,11 +288,6 @@ def test_the_script_that_trains_the_models_writes_both_twice_the_same(tmp_path, 
         assert one.tobytes() == two.tobytes()
         assert one.size == load_model(name).params.size
     assert not np.array_equal(one, np.round(HAND, 4))
-
-
-@pytest.mark.slow
-def test_the_script_finds_the_numbers_that_are_shipped():
-    np.testing.assert_array_equal(train_models.train_multilevel_net().params, TRAINED)
 
 
 def useless(net):
