@@ -1,16 +1,13 @@
 """Two-layer ReLU networks fitted through the convex program."""
 
 import math
-from typing import Any
 
-from scipy.optimize import OptimizeResult
-
-from refopt import _rng, _status, _validate
-from refopt.convex_relu import _gates
-from refopt.convex_relu._master import Master, solve_program
+from refopt import _rng, _validate
+from refopt.convex_relu import _gates, _intake
+from refopt.convex_relu._master import solve_program
 from refopt.convex_relu._program import LOSSES
-from refopt.convex_relu._recovery import network
 from refopt.convex_relu._refined_fit import fit_refined
+from refopt.convex_relu._result import gap_kind, result
 from refopt_backends import resolve
 
 _SINGLE = 1e-6  # least tolerance of a relative gap of data in single precision
@@ -208,16 +205,16 @@ def fit_convex_relu(
     single = _validate.dtype_name(X) == "float32"
     loss = _validate.choice(loss, "loss", tuple(LOSSES))
     kind = _validate.choice(gate_kind, "gate_kind", _KINDS)
-    X, y = _take_in(xp, X, y, loss, bool(bias))
+    X, y = _intake.take_in(xp, X, y, loss, bool(bias))
     beta = _validate.positive(beta, "beta", "; without weight decay there is no certificate")
     n_gates = _validate.count(n_gates, "n_gates", 1)
     tol = max(_validate.nonnegative(tol, "tol"), _SINGLE if single else 0.0)
     method = _validate.choice(method, "method", ("auto", "interior-point", "admm"))
     if _validate.choice(splitting, "splitting", ("consensus", "paper")) == "paper":
-        options = _paper_options(loss, method, rho, eta, kappa, gamma_ratio)
+        options = _intake.paper_options(loss, method, rho, eta, kappa, gamma_ratio)
     else:
-        options = _splitting(rho, eta, kappa, relax, adapt_rho)
-    attack = _attack(xp, epsilon, p, perturb_mask, X.shape[1], bool(bias))
+        options = _intake.splitting_options(rho, eta, kappa, relax, adapt_rho)
+    attack = _intake.attack_options(xp, epsilon, p, perturb_mask, X.shape[1], bool(bias))
     generator = _rng.generator(rng)
     everything = given is None and kind == "all"
     rounds = _validate.count(refine, "refine")
@@ -231,7 +228,7 @@ def fit_convex_relu(
         "disp": _validate.display(disp),
     }
     if given is not None:
-        D, G = _given_gates(xp, X, given)
+        D, G = _intake.given_gates(xp, X, given)
     elif rounds and not everything:
         D = None
     elif everything:
@@ -259,141 +256,4 @@ def fit_convex_relu(
         **limits,
     )
     problem = X, y, beta, LOSSES[loss]()
-    return _result(xp, kernels, problem, master, D, G, tol, single, _gap_kind(everything, attack))
-
-
-def _splitting(rho: Any, eta: Any, kappa: Any, relax: Any, adapt: Any) -> dict:
-    """Options of alternating directions, checked."""
-    options: dict[str, Any] = {"adapt": bool(adapt), "relax": _validate.positive(relax, "relax")}
-    if options["relax"] >= 2:
-        raise ValueError(f"relax must be below 2, got {relax!r}")
-    for name, value in (("rho", rho), ("eta", eta), ("kappa", kappa)):
-        options[name] = None if value is None else _validate.positive(value, name)
-    return options
-
-
-def _paper_options(loss, method, rho, eta, kappa, gamma_ratio):
-    """Options of the paper's preset, checked."""
-    if loss != "squared":
-        raise ValueError(f"splitting must be 'consensus' for the {loss} loss, got 'paper'")
-    if method != "admm":
-        raise ValueError("splitting must be 'consensus' unless method is 'admm', got 'paper'")
-    for name, value in (("eta", eta), ("kappa", kappa)):
-        if value is not None:
-            raise ValueError(f"{name} must not be given with splitting 'paper', got {value!r}")
-    rho = 1.0 if rho is None else _validate.positive(rho, "rho")
-    return {"rho": rho, "gamma_ratio": _validate.positive(gamma_ratio, "gamma_ratio")}
-
-
-def _attack(xp: Any, epsilon: Any, p: Any, mask: Any, d: int, bias: bool) -> tuple | None:
-    """Perturbations, checked; None without any."""
-    epsilon = _validate.nonnegative(epsilon, "epsilon")
-    p = _validate.real_number(p, "p")
-    if p not in (2.0, math.inf):
-        raise ValueError(f"p must be 2 or infinity, got {p}")
-    on = xp.ones(d)
-    given = d - bias
-    if mask is not None:
-        mask = xp.asarray(mask)
-        if tuple(mask.shape) != (given,):
-            raise ValueError(f"perturb_mask must have {given} entries, got {tuple(mask.shape)}")
-        on[:given] = xp.astype(xp.astype(mask, xp.bool), xp.float64)
-    if bias:
-        on[given:] = 0.0
-    return (epsilon, p, on) if epsilon > 0 else None
-
-
-def _gap_kind(everything: bool, attack: tuple | None) -> str:
-    if attack:
-        return "robust-sampled"
-    return "global-exact" if everything else "sampled"
-
-
-def _take_in(xp: Any, X: Any, y: Any, loss: str, bias: bool) -> tuple[Any, Any]:
-    """X, with a column of ones if asked, and y, in double precision."""
-    X = _validate.all_finite(xp, _validate.real_array(xp, X, "X", 2), "X")
-    y = _validate.all_finite(xp, _validate.real_array(xp, y, "y", 1), "y")
-    if X.size == 0:
-        raise ValueError(f"X must have a row and a column, got shape {tuple(X.shape)}")
-    n = X.shape[0]
-    if y.shape[0] != n:
-        raise ValueError(f"y must have one entry per row of X, {n}, got {y.shape[0]}")
-    if loss != "squared" and not bool(xp.all(xp.abs(y) == 1)):
-        wrong = _validate.first_place(xp, y, xp.abs(y) != 1)
-        raise ValueError(f"y must hold labels -1 and +1 for the {loss} loss, got {wrong}")
-    X, y = xp.astype(X, xp.float64, copy=False), xp.astype(y, xp.float64, copy=False)
-    return (xp.concat([X, xp.ones((n, 1))], axis=1) if bias else X), y
-
-
-def _given_gates(xp: Any, X: Any, gates: Any) -> tuple[Any, Any]:
-    """Patterns and their directions, each pattern once."""
-    n, d = X.shape
-    if _validate.dtype_name(gates).startswith("bool"):
-        if gates.ndim != 2 or gates.shape[0] != n:
-            raise ValueError(
-                f"gates must be patterns of shape ({n}, P) if boolean, got {tuple(gates.shape)}"
-            )
-        D, G = gates, None
-    else:
-        G = _validate.all_finite(xp, _validate.real_array(xp, gates, "gates", 2), "gates")
-        if G.shape[0] != d:
-            raise ValueError(f"gates must have shape ({d}, P), got {tuple(G.shape)}")
-        G = xp.astype(G, xp.float64, copy=False)
-        D = X @ G >= 0
-    kept = xp.asarray(_gates.distinct(xp, D))
-    return xp.take(D, kept, axis=1), None if G is None else xp.take(G, kept, axis=1)
-
-
-def _result(
-    xp: Any, kernels: Any, problem: tuple, master: Master, D: Any, G: Any, tol: float,
-    single: bool, kind: str,
-) -> OptimizeResult:  # fmt: skip
-    """The result, everything recomputed from the arrays that are returned."""
-    X, y, beta, loss = problem
-    W1, w2 = network(xp, master.V.T, master.W.T)
-    x = xp.stack([master.V, master.W])
-    if single:
-        x, W1, w2 = (xp.astype(a, xp.float32) for a in (x, W1, w2))
-    hidden = X @ xp.astype(W1, xp.float64)
-    active = xp.maximum(hidden, xp.zeros_like(hidden))
-    decay = float(xp.sum(W1 * W1)) + float(xp.sum(w2 * w2))
-    fun = loss.value(active @ xp.astype(w2, xp.float64), y) + 0.5 * beta * decay
-    if kind == "robust-sampled":
-        fun = master.value
-    violation = 0.0
-    if D.shape[1]:
-        S = 2 * xp.astype(D, xp.float64) - 1
-        violation = max(0.0, *(-float(xp.min(S * (X @ U))) for U in (master.V, master.W)))
-    outcome, gap, status = master.outcome, master.gap, master.outcome.status
-    if gap <= tol and status in (_status.MAXITER, _status.STALLED, _status.TIME_LIMIT):
-        status = _status.CONVERGED
-    elif status == _status.CONVERGED and gap > tol:
-        status = _status.STALLED
-    detail = outcome.detail
-    if D.shape[1] == 0:
-        detail = "No pattern has an active sample: the network is zero."
-    return OptimizeResult(
-        x=x,
-        W1=W1,
-        w2=w2,
-        fun=fun,
-        fun_convex=master.value,
-        dual=master.dual,
-        gap=gap,
-        gap_kind=kind,
-        lower_bound=master.dual if kind == "global-exact" else None,
-        violation=violation,
-        patterns=D,
-        gates=G,
-        r=master.r,
-        multipliers=master.multipliers,
-        success=status == _status.CONVERGED,
-        status=status,
-        message=_status.message(
-            status, measure=f"relative gap ({kind})", error=gap, tol=tol, detail=detail
-        ),
-        nit=outcome.nit,
-        nfev=outcome.nit,
-        history=outcome.history,
-        backend=kernels.name,
-    )
+    return result(xp, kernels, problem, master, D, G, tol, single, gap_kind(everything, attack))

@@ -1,0 +1,83 @@
+"""Arguments of fits: data, options of methods and gates, checked."""
+
+import math
+from typing import Any
+
+from refopt import _validate
+from refopt.convex_relu import _gates
+
+
+def splitting_options(rho: Any, eta: Any, kappa: Any, relax: Any, adapt: Any) -> dict:
+    """Options of alternating directions, checked."""
+    options: dict[str, Any] = {"adapt": bool(adapt), "relax": _validate.positive(relax, "relax")}
+    if options["relax"] >= 2:
+        raise ValueError(f"relax must be below 2, got {relax!r}")
+    for name, value in (("rho", rho), ("eta", eta), ("kappa", kappa)):
+        options[name] = None if value is None else _validate.positive(value, name)
+    return options
+
+
+def paper_options(loss, method, rho, eta, kappa, gamma_ratio):
+    """Options of the paper's preset, checked."""
+    if loss != "squared":
+        raise ValueError(f"splitting must be 'consensus' for the {loss} loss, got 'paper'")
+    if method != "admm":
+        raise ValueError("splitting must be 'consensus' unless method is 'admm', got 'paper'")
+    for name, value in (("eta", eta), ("kappa", kappa)):
+        if value is not None:
+            raise ValueError(f"{name} must not be given with splitting 'paper', got {value!r}")
+    rho = 1.0 if rho is None else _validate.positive(rho, "rho")
+    return {"rho": rho, "gamma_ratio": _validate.positive(gamma_ratio, "gamma_ratio")}
+
+
+def attack_options(xp: Any, epsilon: Any, p: Any, mask: Any, d: int, bias: bool) -> tuple | None:
+    """Perturbations, checked; None without any."""
+    epsilon = _validate.nonnegative(epsilon, "epsilon")
+    p = _validate.real_number(p, "p")
+    if p not in (2.0, math.inf):
+        raise ValueError(f"p must be 2 or infinity, got {p}")
+    on = xp.ones(d)
+    given = d - bias
+    if mask is not None:
+        mask = xp.asarray(mask)
+        if tuple(mask.shape) != (given,):
+            raise ValueError(f"perturb_mask must have {given} entries, got {tuple(mask.shape)}")
+        on[:given] = xp.astype(xp.astype(mask, xp.bool), xp.float64)
+    if bias:
+        on[given:] = 0.0
+    return (epsilon, p, on) if epsilon > 0 else None
+
+
+def take_in(xp: Any, X: Any, y: Any, loss: str, bias: bool) -> tuple[Any, Any]:
+    """X, with a column of ones if asked, and y, in double precision."""
+    X = _validate.all_finite(xp, _validate.real_array(xp, X, "X", 2), "X")
+    y = _validate.all_finite(xp, _validate.real_array(xp, y, "y", 1), "y")
+    if X.size == 0:
+        raise ValueError(f"X must have a row and a column, got shape {tuple(X.shape)}")
+    n = X.shape[0]
+    if y.shape[0] != n:
+        raise ValueError(f"y must have one entry per row of X, {n}, got {y.shape[0]}")
+    if loss != "squared" and not bool(xp.all(xp.abs(y) == 1)):
+        wrong = _validate.first_place(xp, y, xp.abs(y) != 1)
+        raise ValueError(f"y must hold labels -1 and +1 for the {loss} loss, got {wrong}")
+    X, y = xp.astype(X, xp.float64, copy=False), xp.astype(y, xp.float64, copy=False)
+    return (xp.concat([X, xp.ones((n, 1))], axis=1) if bias else X), y
+
+
+def given_gates(xp: Any, X: Any, gates: Any) -> tuple[Any, Any]:
+    """Patterns and their directions, each pattern once."""
+    n, d = X.shape
+    if _validate.dtype_name(gates).startswith("bool"):
+        if gates.ndim != 2 or gates.shape[0] != n:
+            raise ValueError(
+                f"gates must be patterns of shape ({n}, P) if boolean, got {tuple(gates.shape)}"
+            )
+        D, G = gates, None
+    else:
+        G = _validate.all_finite(xp, _validate.real_array(xp, gates, "gates", 2), "gates")
+        if G.shape[0] != d:
+            raise ValueError(f"gates must have shape ({d}, P), got {tuple(G.shape)}")
+        G = xp.astype(G, xp.float64, copy=False)
+        D = X @ G >= 0
+    kept = xp.asarray(_gates.distinct(xp, D))
+    return xp.take(D, kept, axis=1), None if G is None else xp.take(G, kept, axis=1)
