@@ -5,6 +5,7 @@ above zero, w_i for those below. A column is a row u_j of U (C, d); X U' and all
 belongs to rows of X is stored transposed, one contiguous row per column.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from refopt import losses
 
-_BLOCK = 4_000_000  # numbers of a temporary array
+_BLOCK = 1_000_000  # numbers of a temporary array
 
 LOSSES: dict[str, Any] = {
     "squared": losses.Squared,
@@ -115,12 +116,25 @@ def columns(xp: Any, sides: Any) -> tuple[Any, Any]:
 
 
 def weighted_grams(xp: Any, X: Any, weights: Any) -> Any:
-    """X' diag(w) X for every row w of `weights`, a block of rows at a time."""
-    n, d = X.shape
-    block = max(1, _BLOCK // (n * d))
-    return xp.concat(
-        [
-            xp.matmul(X.T, weights[k : k + block, :, None] * X)
-            for k in range(0, weights.shape[0], block)
-        ]
-    )
+    """X' diag(w) X for every row w of `weights`: one product with the pairs of columns of X."""
+    low, high, place = triangle(xp, X.shape[1])
+    grams = xp.zeros((weights.shape[0], low.shape[0]))
+    for rows, pairs in column_pairs(xp, X, low, high):
+        grams = grams + weights[:, rows] @ pairs
+    return xp.reshape(xp.take(grams, xp.reshape(place, (-1,)), axis=1), (-1, *place.shape))
+
+
+def triangle(xp: Any, d: int) -> tuple[Any, Any, Any]:
+    """Pairs (a, b), a >= b, of d columns, and the place (d, d) of each pair among them."""
+    low, high = np.tril_indices(d)
+    place = np.zeros((d, d), int)
+    place[low, high] = place[high, low] = np.arange(low.size)
+    return xp.asarray(low), xp.asarray(high), xp.asarray(place)
+
+
+def column_pairs(xp: Any, X: Any, low: Any, high: Any) -> Iterator[tuple[slice, Any]]:
+    """The products of pairs of columns, a block of rows at a time."""
+    block = max(1, _BLOCK // low.shape[0])
+    for start in range(0, X.shape[0], block):
+        rows = slice(start, start + block)
+        yield rows, xp.take(X[rows, :], low, axis=1) * xp.take(X[rows, :], high, axis=1)
