@@ -19,6 +19,7 @@ from refopt_backends._select import (
     use_backend,
 )
 from refopt_backends._sparse import linear_operator, sparse_array
+from refopt_backends._transforms import sine_transform
 from refopt_backends._version import __version__
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "namespace_of",
     "register_backend",
     "resolve",
+    "sine_transform",
     "sparse_array",
     "unique_values",
     "use_backend",

@@ -266,9 +266,14 @@ class linalg:
 class fft:
     """``cupy.fft``."""
 
-    @staticmethod
-    def rfft(a, n=None, axis=-1, norm=None):
-        return _call(_np.fft.rfft, a, n, axis, norm)
+    def _transform(name):
+        def transform(a, n=None, axis=-1, norm=None):
+            return _call(getattr(_np.fft, name), a, n, axis, norm)
+
+        return staticmethod(transform)
+
+    fft, ifft, rfft, irfft = map(_transform, ("fft", "ifft", "rfft", "irfft"))
+    del _transform
 
 
 # -- kernels -----------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def stand_in(folder):
     cupy._folder = Path(folder)
     before = _forget()
     sys.modules |= {"cupy": cupy}
-    parts = ("", ".scipy", ".scipy.linalg", ".scipy.sparse", ".scipy.sparse.linalg")
+    parts = ("", ".scipy", ".scipy.fft", ".scipy.linalg", ".scipy.sparse", ".scipy.sparse.linalg")
     sys.modules |= dict.fromkeys((f"cupyx{part}" for part in parts), cupyx)
     try:
         yield cupy

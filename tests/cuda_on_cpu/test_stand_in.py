@@ -1,6 +1,7 @@
 """The stand-in refuses what CuPy refuses, and what a GPU would silently misread."""
 
 import operator
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -103,3 +104,38 @@ def test_dispatch_takes_its_arrays_for_cupys(cupy):
     assert kernels.name == "cupy"
     with pytest.raises(TypeError, match="cupy"):
         resolve(np.ones(3), cupy.ones(3))
+
+
+def test_sparse_matrices_are_cupys(cupy):
+    sparse, linalg = (import_module(f"cupyx.scipy.sparse{part}") for part in ("", ".linalg"))
+    dense = np.diag([4.0, 5.0, 6.0]) + np.eye(3, k=1)
+    A = sparse.csr_matrix(cupy.asarray(dense))
+    b = cupy.asarray([1.0, 2.0, 3.0])
+    stacked = sparse.bmat([[A, None], [A.T, sparse.eye(3)]], format="csr")
+    assert type(stacked) is sparse.csr_matrix and stacked.nnz == 2 * A.nnz + 3
+    for solved in (linalg.splu(A.tocsc()).solve(b), linalg.spsolve(A, b)):
+        assert type(solved) is cupy.ndarray
+        np.testing.assert_allclose((A @ solved).get(), b.get())
+    symmetric = A + A.T
+    x, info = linalg.minres(symmetric, b, tol=1e-12)
+    assert info == 0 and type(x) is cupy.ndarray
+    np.testing.assert_allclose((symmetric @ x).get(), b.get())
+    for call in (
+        lambda: linalg.minres(symmetric, b, rtol=1e-12),  # the tolerance is called tol
+        lambda: linalg.splu(dense),
+        lambda: linalg.splu(A).solve(b.get()),
+        lambda: A @ b.get(),
+        lambda: A.multiply(A.tocsc()),
+    ):
+        with pytest.raises(TypeError):
+            call()
+
+
+def test_transforms_of_the_first_type_are_missing(cupy):
+    library = import_module("cupyx.scipy.fft")
+    x = cupy.asarray([1.0, 2.0, 4.0])
+    np.testing.assert_allclose(library.idst(library.dst(x)).get(), x.get())
+    with pytest.raises(NotImplementedError):
+        library.dst(x, type=1)
+    with pytest.raises(TypeError, match="workers"):
+        library.dctn(x, workers=2)
