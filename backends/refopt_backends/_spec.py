@@ -674,6 +674,22 @@ _CONVEX_RELU = (
         "X (n, d), masks (P, n), of (C,), roots (C, d, d) -> (n, n)",
         "The sum over j of D_j X R_j'R_j X'D_j with the mask D_j = diag(masks[of_j]).",
     ),
+    # h holds slacks s = max(h, 0) and their scaled duals nu = min(h, 0), S_j = 2 D_j - I.
+    Kernel(
+        "slack_pass",
+        "convex_relu",
+        "XU (C, n), masks (P, n), of (C,), sign (C,), h (C, n), relax -> z (n,), squares (5,)",
+        "With g_j = S_j (X u_j): h <- relax g + (1 - relax) s + nu, XU <- S (s - nu); the "
+        "predictions z = sum_j sign_j D_j X u_j, and the squared norms of g - s, s - s_before, "
+        "g, s and nu.",
+        written=(0, 4),
+    ),
+    Kernel(
+        "group_soft",
+        "convex_relu",
+        "U (C, d), threshold -> V (C, d), L (C, d)",
+        "v_j = (1 - threshold/||u_j||)_+ u_j, and what that took away, L = U - V.",
+    ),
 )
 
 _GATE_PRICING = (

@@ -55,7 +55,7 @@ def admm(
     Iterate
         As of `interior_point`.
     """
-    xp, X, S, beta = program.xp, program.X, program.S, program.beta
+    xp, kernels, X, beta = program.xp, program.kernels, program.X, program.beta
     C, n, d = program.size
     trace = float(xp.sum(X * X))
     eta = _ETA * d / trace if eta is None else eta
@@ -64,16 +64,17 @@ def admm(
     system = u_step(program, eta, kappa)
     prox = PROXIMAL[type(program.loss).__name__]
     inner = xp.take(directions, program.of, axis=0)
-    margins = S * (inner @ X.T)
+    margins = program.S * (inner @ X.T)
 
     V, L = xp.zeros((C, d)), xp.zeros((C, d))
-    s, nu = xp.zeros((C, n)), xp.zeros((C, n))
-    z = system.copy(V, s)
+    h = xp.zeros((C, n))  # slacks s = max(h, 0), their duals nu = min(h, 0)
+    T = xp.zeros((C, n))  # S o (s - nu)
+    z = system.copy(V, xp.zeros(n))
     mu, r = xp.zeros_like(z), program.loss.gradient(xp.zeros(n), program.y)
     best, dual, k = None, 0.0, 0
     while True:
         feasible, value = _feasible(program, V, inner, margins)
-        A = -rho * eta * nu
+        A = -rho * eta * xp.minimum(h, xp.zeros_like(h))
         bound = program.dual_value(r, program.pull(r) - program.pull_cone(A))
         if best is None or value < best[0]:
             best = value, feasible, program.predict(feasible @ X.T)
@@ -84,45 +85,36 @@ def admm(
         yield Iterate(x=(*best[1:], *certificate), fun=best[0], error=gap, record=record)
         for _ in range(CHECK_EVERY):
             k += 1
-            B = V - L + eta * program.pull_cone(s - nu) + kappa * system.adjoint(z - mu)
+            B = V - L + eta * (T @ X) + kappa * system.adjoint(z - mu)
             U = system.solve(B)
-            XU = U @ X.T
-            g, yh = S * XU, system.copy(U, XU)
-            U_, g_ = relax * U + (1 - relax) * V, relax * g + (1 - relax) * s
-            y_ = relax * yh + (1 - relax) * z
-            old = V, s, z
-            V, L = _shrink(xp, U_ + L, beta / rho)
-            g_ = g_ + nu
-            s = xp.maximum(g_, xp.zeros_like(g_))
-            nu = g_ - s
-            y_ = y_ + mu
+            T = U @ X.T
+            zh, squares = kernels.slack_pass(T, program.masks, program.of, program.sign, h, relax)
+            yh = system.copy(U, zh)
+            old = V, z
+            V, L = kernels.group_soft(relax * U + (1 - relax) * V + L, beta / rho)
+            y_ = relax * yh + (1 - relax) * z + mu
             z, r = system.proximal(prox, y_, rho * kappa)
             mu = y_ - z
         if adapt and k < _ADAPTED:
-            weights = 1.0, eta, kappa
-            primal = _norm(weights, (U - V, g - s, yh - z))
-            moved = _norm(weights, tuple(a - b for a, b in zip((V, s, z), old, strict=True)))
-            size = max(_norm(weights, (U, g, yh)), _norm(weights, (V, s, z)))
-            duals = _norm(weights, (L, nu, mu))
+            cones = [float(x) ** 0.5 for x in squares]
+            weights = 1.0, kappa, eta
+            primal = _norm(weights, (U - V, yh - z, cones[0]))
+            moved = _norm(weights, (V - old[0], z - old[1], cones[1]))
+            size = max(_norm(weights, (U, yh, cones[2])), _norm(weights, (V, z, cones[3])))
+            duals = _norm(weights, (L, mu, cones[4]))
             if min(primal, moved, size, duals) > 0:
                 c = math.sqrt(primal / size / (moved / duals))
                 if not 0.67 <= c <= 1.5:
                     c = min(max(c, 0.2), 5.0)
-                    rho, L, nu, mu = rho * c, L / c, nu / c, mu / c
+                    T = T + program.S * ((1 - 1 / c) * xp.minimum(h, xp.zeros_like(h)))
+                    h = xp.where(h < 0, h / c, h)
+                    rho, L, mu = rho * c, L / c, mu / c
 
 
 def _norm(weights, parts):
-    return math.sqrt(
-        sum(w * euclidean_norm(part) ** 2 for w, part in zip(weights, parts, strict=True))
-    )
-
-
-def _shrink(xp, U, threshold):
-    """Soft thresholds of the rows, and what they took away."""
-    norms = row_norms(xp, U)
-    tiny = xp.where(norms > 0, norms, xp.ones_like(norms))
-    V = xp.maximum(1 - threshold / tiny, xp.zeros_like(norms))[:, None] * U
-    return V, U - V
+    """The norm of parts: arrays, or norms that are known."""
+    norms = (part if isinstance(part, float) else euclidean_norm(part) for part in parts)
+    return math.sqrt(sum(w * norm**2 for w, norm in zip(weights, norms, strict=True)))
 
 
 def _feasible(program, V, inner, margins):

@@ -13,7 +13,7 @@ from collections.abc import Generator
 from typing import Any
 
 from refopt._driver import Iterate
-from refopt.convex_relu._admm import _feasible, _shrink
+from refopt.convex_relu._admm import _feasible
 from refopt.convex_relu._interior_point import relative_gap
 from refopt.convex_relu._program import Program
 from refopt.convex_relu._u_steps import Hadamard
@@ -62,7 +62,7 @@ def paper_admm(
         yield Iterate(x=(*best[1:], *certificate), fun=best[0], error=error, record=record)
         u = system.solve(constant + v - lam + program.pull_cone(s - nu))
         Xu = u @ X.T
-        v, _ = _shrink(xp, u + lam, program.beta / rho)
+        v, _ = program.kernels.group_soft(u + lam, program.beta / rho)
         s = xp.maximum(S * Xu + nu, xp.zeros_like(nu))
         lam = lam + gamma_ratio * (u - v)
         nu = nu + gamma_ratio * (S * Xu - s)

@@ -13,7 +13,7 @@ from typing import Any
 
 from refopt._driver import Iterate
 from refopt.convex_relu import _robust_losses
-from refopt.convex_relu._admm import CHECK_EVERY, _norm, _shrink
+from refopt.convex_relu._admm import CHECK_EVERY, _norm
 from refopt.convex_relu._interior_point import relative_gap
 from refopt.convex_relu._program import Program, row_norms
 from refopt.convex_relu._robust_norms import DualNorm, margin_projection
@@ -144,7 +144,7 @@ def robust_admm(
                 relax * x + (1 - relax) * c + m
                 for x, c, m in zip(images, copies, duals, strict=True)
             ]
-            old, copies = copies, [_shrink(xp, moved[0], beta / rho)[0]]
+            old, copies = copies, [program.kernels.group_soft(moved[0], beta / rho)[0]]
             copies += norm.epigraph(moved[1], moved[2])
             copies += margin_projection(xp, moved[3], moved[4], epsilon)
             zc, Yq, t = _robust_losses.proximal(

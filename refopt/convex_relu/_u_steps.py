@@ -40,9 +40,9 @@ class Hadamard:
         p = self.M_inverse @ program.predict(first @ program.X.T)
         return first - program.pull(p) @ self.K_inverse
 
-    def copy(self, U: Any, XU: Any) -> Any:
-        """F U."""
-        return self.program.predict(XU)
+    def copy(self, U: Any, z: Any) -> Any:
+        """F U, which is z."""
+        return z
 
     def adjoint(self, z: Any) -> Any:
         """F'z."""
@@ -72,8 +72,8 @@ class Sylvester:
         """U."""
         return self.H @ ((self.H.T @ R @ self.E) / self.denominators) @ self.E.T
 
-    def copy(self, U: Any, XU: Any) -> Any:
-        """Q."""
+    def copy(self, U: Any, z: Any) -> Any:
+        """Q, for U with F U = z."""
         return self.program.signed.T @ U
 
     def adjoint(self, Q: Any) -> Any:

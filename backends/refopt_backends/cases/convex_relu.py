@@ -14,3 +14,13 @@ def cases(xp, rng):
         roots = rng.standard_normal((of.size, d, d))
         args = tuple(map(xp.asarray, (rng.standard_normal((n, d)), masks, of, roots)))
         yield Case("masked_gram", lambda kernels, a=args: a)
+        XU, h = rng.standard_normal((2, of.size, n))
+        sign = np.where(np.arange(of.size) < P, 1.0, -1.0)
+        for relax in (1.0, 1.8):
+            args = *map(xp.asarray, (XU, masks, of, sign, h)), relax
+            yield Case("slack_pass", lambda kernels, a=args: a)
+        U = rng.standard_normal((of.size, d))
+        U[0] = 0.0
+        for threshold in (0.0, 1.5):
+            args = xp.asarray(U), threshold
+            yield Case("group_soft", lambda kernels, a=args: a)
