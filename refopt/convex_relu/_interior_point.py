@@ -189,7 +189,7 @@ class _Path:
         """H_j^-1 b_j."""
         xp = self.xp
         inner = xp.matmul(self.root, b[:, :, None])
-        return xp.matmul(xp.matrix_transpose(self.root), inner)[:, :, 0]
+        return xp.matmul(xp.permute_dims(self.root, (0, 2, 1)), inner)[:, :, 0]
 
     def _room(self, step):
         """The longest step within all cones."""

@@ -104,7 +104,7 @@ def solve_program(
     g, inside = _cones.central_directions(xp, X[keep, :], patterns.T[:, keep])
     if attack:  # under which samples of zeros matter
         keep, drop = xp.arange(X.shape[0]), keep[:0]
-    masks = xp.asarray(patterns.T[:, keep], copy=True)
+    masks = xp.take(patterns.T, keep, axis=1)
     f, rows = LOSSES[loss](), xp.take(X, keep, axis=0)
     if strict and not bool(xp.all(inside)):
         column = int(xp.nonzero(~inside)[0][0])
