@@ -13,9 +13,11 @@ from refopt.augmented_lagrangian.linear_solvers._elimination import (
     control_structure,
 )
 from refopt.augmented_lagrangian.linear_solvers._krylov import conjugate_gradients
+from refopt.augmented_lagrangian.linear_solvers._separable import separable
 from refopt.augmented_lagrangian.linear_solvers._system import KKTSystem, SolveInfo
 
 MOST = 200  # iterations
+FEW = 30  # with a separable operator, before a factor takes its place
 LOOSEST = 1e-3  # an iteration costs less than the derivatives of one more Newton step
 
 
@@ -62,16 +64,18 @@ def symmetric_factor(matrix: Any) -> Any:
 
 
 class Eliminated:
-    """The solver of one run: the structure, and a factor that serves in several Newton steps.
+    """The solver of one run: the structure, and a preconditioner that serves again.
 
-    The factor is made anew when conjugate gradients take more than twice as many iterations
-    for a digit as they did at best.
+    The first one is a separable operator, which costs next to nothing, where A is near one and
+    few iterations are enough with it. Else a factor, which is made anew when conjugate gradients
+    take more than twice as many iterations for a digit as they did at best.
     """
 
     def __init__(self):
         self._structure: ControlStructure | None = None
         self._entries = -1  # of the Jacobian that was looked at last
-        self._factor: Any = None
+        self._present: Any = None
+        self._transforms = True  # until they have failed
         self._stale, self._best = True, 0.0
 
     def reduce(self, system: KKTSystem) -> ReducedSystem | None:
@@ -89,7 +93,7 @@ class Eliminated:
 
     def preconditioner(self, user: Any) -> str:
         """Its name."""
-        return "user's preconditioner" if user is not None else self._factor.name
+        return "user's preconditioner" if user is not None else self._present.name
 
     def solve(
         self, system: KKTSystem, reduced: ReducedSystem, rhs: Any, tol: float, user: Any
@@ -98,16 +102,19 @@ class Eliminated:
         tol = min(tol, LOOSEST)
         target = tol * _norm(rhs)
         right = reduced.right_side(rhs)
-        fresh = self._stale
-        precondition = user or self._present(reduced)
-        result = conjugate_gradients(reduced.product, right, target, MOST, precondition)
-        spent = result.iterations
-        if user is None and result.definite:
-            digits = math.log10(max(_norm(right), 1e-300) / max(result.residual, 1e-300))
-            each = spent / max(digits, 1.0)
-            if fresh:
-                self._best = each
-            self._stale = each > 2.0 * self._best + 1.0
+        precondition: Any = user
+        spent = 0
+        if user is None and self._transforms:
+            precondition = self._present = separable(reduced)
+            self._transforms = precondition is not None
+        if precondition is not None:
+            most = MOST if user is not None else FEW
+            result = conjugate_gradients(reduced.product, right, target, most, precondition)
+            spent = result.iterations
+            self._transforms = user is not None or result.residual <= target or not result.definite
+        if user is None and not self._transforms:
+            precondition, result = self._by_factor(reduced, right, target)
+            spent += result.iterations
         d = reduced.whole(result.x, rhs)
         relres, Kd = system.tested(d, rhs)
         n, m = system.n, system.m
@@ -121,11 +128,19 @@ class Eliminated:
 
         return d, SolveInfo(relres, spent, inertia=inertia, again=again, product=Kd)
 
-    def _present(self, reduced):
-        if self._stale:
+    def _by_factor(self, reduced, right, target):
+        fresh = self._stale
+        if fresh:
             make = MatchedFactor if reduced.structure.square else WholeFactor
-            self._factor = make(reduced)
-        return self._factor
+            self._present = make(reduced)
+        result = conjugate_gradients(reduced.product, right, target, MOST, self._present)
+        if result.definite:
+            digits = math.log10(max(_norm(right), 1e-300) / max(result.residual, 1e-300))
+            each = result.iterations / max(digits, 1.0)
+            if fresh:
+                self._best = each
+            self._stale = each > 2.0 * self._best + 1.0
+        return self._present, result
 
 
 def csr(matrix: Any) -> Any:
