@@ -22,8 +22,8 @@ FITS = {
     "admm": {"tol": 1e-4, "method": "admm", "maxiter": 60},
     "admm, few patterns": {"tol": 1e-4, "method": "admm", "gates": GATES[:, :2], "maxiter": 60},
     "paper": {"tol": 1e-3, "method": "admm", "splitting": "paper", "rho": 1.0, "maxiter": 30},
-    "robust": {"tol": 1e-2, "epsilon": 0.02, "loss": "hinge", "maxiter": 20},
-    "robust, l2": {"tol": 1e-2, "epsilon": 0.02, "p": 2, "maxiter": 20},
+    "robust": {"tol": 1e-2, "epsilon": 0.02, "loss": "hinge", "maxiter": 6},
+    "robust, l2": {"tol": 1e-2, "epsilon": 0.02, "p": 2, "maxiter": 6},
     "drawn": {"tol": 1e-6, "gates": None, "n_gates": 10, "rng": 0},
 }
 
@@ -47,3 +47,67 @@ def test_a_fit_on_the_device_is_the_fit_on_the_host(cupy, name):
     np.testing.assert_allclose(device.dual, host.dual, rtol=1e-7)
     np.testing.assert_allclose(device.r.get(), host.r, atol=1e-5)
     np.testing.assert_array_equal(device.patterns.get(), host.patterns)
+
+
+def test_refinement_prices_and_bounds(cupy):
+    fit = {"beta": 0.3, "bias": True, "refine": 3, "m_init": 9, "rng": 0}
+    host = refopt.fit_convex_relu(X, Y, **fit)
+    device = refopt.fit_convex_relu(cupy.asarray(X), cupy.asarray(Y), **fit)
+    assert device.success and device.gap_kind == host.gap_kind
+    for key in ("x", "W1", "w2", "r", "patterns"):
+        assert type(device[key]) is cupy.ndarray, key
+    np.testing.assert_allclose(device.fun, host.fun, rtol=1e-6)
+    np.testing.assert_allclose(device.lower_bound, host.lower_bound, rtol=1e-4)
+
+    with_ones = np.hstack([X, np.ones((24, 1))])
+    network = with_ones, Y, host.W1, host.w2
+    on_device = [cupy.asarray(a) for a in network]
+    for kind in ("dca", "arc", "pivot"):
+        start = {"rng": 0, "kind": kind, "n_starts": 4}
+        mine = refopt.price_gates(*on_device[:1], cupy.asarray(host.r), **start)
+        expected = refopt.price_gates(with_ones, host.r, **start)
+        assert type(mine.U) is cupy.ndarray
+        np.testing.assert_allclose(mine.values.get(), expected.values, rtol=1e-9)
+        np.testing.assert_allclose(mine.U.get(), expected.U, atol=1e-7)
+    mine = refopt.certify_network(*on_device, beta=0.3, rng=0)
+    expected = refopt.certify_network(*network, beta=0.3, rng=0)
+    assert type(mine.U) is cupy.ndarray
+    np.testing.assert_allclose([mine.fun, mine.psi], [expected.fun, expected.psi], rtol=1e-9)
+    for attack, p in (("corners", np.inf), ("pgd", 2), ("pgd", 1)):
+        attack = {"epsilon": 0.1, "rng": 0, "attack": attack, "p": p}
+        mine = refopt.adversarial_loss(*on_device, **attack)
+        np.testing.assert_allclose(mine, refopt.adversarial_loss(*network, **attack), rtol=1e-9)
+
+
+def test_a_path_on_the_device(cupy):
+    betas, draw = [1.0, 0.3], {"n_gates": 6, "bias": True, "rng": 0}
+    host = refopt.convex_relu_path(X, Y, betas, **draw)
+    device = refopt.convex_relu_path(cupy.asarray(X), cupy.asarray(Y), betas, **draw)
+    np.testing.assert_allclose([r.fun for r in device], [r.fun for r in host], rtol=1e-7)
+    assert all(type(r.W1) is cupy.ndarray for r in device)
+
+
+def test_nothing_moves_between_host_and_device_in_silence(cupy):
+    on, W = cupy.asarray, (np.ones((3, 1)), np.ones(1))
+    for call in (
+        lambda: refopt.fit_convex_relu(X, Y, beta=1.0, backend="cupy"),
+        lambda: refopt.fit_convex_relu(on(X), Y, beta=1.0),
+        lambda: refopt.fit_convex_relu(on(X), on(Y), beta=1.0, gates=GATES[:3]),
+        lambda: refopt.fit_convex_relu(on(X), on(Y), beta=1.0, backend="numba"),
+        lambda: refopt.price_gates(on(X), Y),
+        lambda: refopt.certify_network(on(X), on(Y), *W, beta=1.0),
+        lambda: refopt.adversarial_loss(on(X), on(Y), *W, epsilon=1.0),
+        lambda: refopt.relu_network_objective(X, Y, on(W[0]), W[1], beta=1.0),
+    ):
+        with pytest.raises(TypeError, match="cupy"):
+            call()
+
+
+def test_callbacks_see_arrays_of_the_device(cupy):
+    for refine in (0, 2):
+        seen = []
+        refopt.fit_convex_relu(
+            cupy.asarray(X), cupy.asarray(Y), beta=0.3, refine=refine, n_gates=5, rng=0,
+            callback=seen.append,
+        )  # fmt: skip
+        assert seen and all(type(r["W1" if refine else "x"]) is cupy.ndarray for r in seen)

@@ -6,8 +6,10 @@ import math
 import numpy as np
 
 from refopt import _rng, _validate
-from refopt.convex_relu._network import network_arrays
-from refopt.convex_relu._program import LOSSES
+from refopt.convex_relu._gates import on_host
+from refopt.convex_relu._network import network_arrays, predictions
+from refopt.convex_relu._program import LOSSES, row_norms
+from refopt_backends import namespace_of
 
 _MOST_CORNERS = 2**12
 _STEPS = 60  # of projected gradient ascent
@@ -15,7 +17,7 @@ _STARTS = 8
 
 
 def adversarial_loss(X, y, W1, w2, *, epsilon, p=math.inf, loss="squared", perturb_mask=None,
-                     attack="pgd", rng=None):  # fmt: skip
+                     attack="pgd", rng=None, backend=None):  # fmt: skip
     r"""Attack every row of a two-layer ReLU network and sum the losses.
 
     A lower bound, by search, of
@@ -51,6 +53,8 @@ def adversarial_loss(X, y, W1, w2, *, epsilon, p=math.inf, loss="squared", pertu
         circle of 2000 angles, for two perturbed columns only.
     rng : None, int or numpy.random.Generator
         For the starts of ``"pgd"``.
+    backend : str, optional
+        As everywhere.
 
     Returns
     -------
@@ -78,50 +82,53 @@ def adversarial_loss(X, y, W1, w2, *, epsilon, p=math.inf, loss="squared", pertu
     >>> adversarial_loss([[1.0]], [2.0], [[1.0]], [1.0], epsilon=0.5, perturb_mask=[True])
     1.125
     """
-    X, y, W1, w2 = (np.asarray(a) for a in network_arrays(X, y, W1, w2, loss, "numpy"))
+    X, y, W1, w2 = network_arrays(X, y, W1, w2, loss, backend)
+    xp = namespace_of(X)
     epsilon = _validate.nonnegative(epsilon, "epsilon")
     p = float(_validate.real_number(p, "p"))
     _validate.choice(p, "p", (1.0, 2.0, math.inf))
     _validate.choice(attack, "attack", ("pgd", "corners"))
     moved = _mask(X, perturb_mask)
-    f = LOSSES[loss]()
+    f, k = LOSSES[loss](), len(moved)
+    columns = xp.asarray(np.eye(X.shape[1])[moved])  # D columns has D in those that are perturbed
 
-    def losses(D):
-        """Loss of each row, moved by D of shape (n, k) or (k,) in the perturbed columns."""
-        Z = X.copy()
-        Z[:, moved] += D
-        z = np.maximum(Z @ W1, 0) @ w2
-        return np.array([f.value(z[k : k + 1], y[k : k + 1]) for k in range(len(y))])
+    def worse(D, z):
+        """The prediction of each row moved by D, or z, whichever has the larger loss."""
+        new = predictions(X + D @ columns, W1, w2)
+        if loss == "squared":
+            return xp.where(xp.abs(new - y) > xp.abs(z - y), new, z)
+        return xp.where(y * new < y * z, new, z)
 
-    worst = losses(np.zeros(len(moved)))
-    if epsilon == 0 or not moved.size:
-        return float(worst.sum())
+    z = predictions(X, W1, w2)
+    if epsilon == 0 or not k:
+        return f.value(z, y)
     if attack == "corners":
-        for corner in _corners(len(moved), epsilon, p):
-            worst = np.maximum(worst, losses(corner))
-        return float(worst.sum())
+        for corner in _corners(k, epsilon, p):
+            z = worse(xp.asarray(corner[None, :]), z)
+        return f.value(z, y)
 
     def slopes(D):
-        Z = X.copy()
-        Z[:, moved] += D
-        H = Z @ W1
-        r = f.gradient(np.maximum(H, 0) @ w2, y)
-        return ((H > 0) * (r[:, None] * w2)) @ W1[moved].T
+        H = (X + D @ columns) @ W1
+        active = xp.astype(H > 0, xp.float64)
+        r = f.gradient((active * H) @ w2, y)
+        return (active * (r[:, None] * w2)) @ (columns @ W1).T
 
     rng = _rng.generator(rng)
     for _ in range(_STARTS):
-        D = _projected(rng.standard_normal((len(y), len(moved))) * epsilon, epsilon, p)
+        start = xp.asarray(rng.standard_normal((y.shape[0], k)) * epsilon)
+        D = _projected(xp, start, epsilon, p)
         for step in range(_STEPS):
-            D = _projected(D + _ascent(slopes(D), epsilon, p) * 2 / (1 + step), epsilon, p)
-            worst = np.maximum(worst, losses(D))
-    return float(worst.sum())
+            ascent = _ascent(xp, slopes(D), epsilon, p)
+            D = _projected(xp, D + ascent * 2 / (1 + step), epsilon, p)
+            z = worse(D, z)
+    return f.value(z, y)
 
 
 def _mask(X, perturb_mask):
     """Indices of the columns that are perturbed."""
     if perturb_mask is None:
-        return np.flatnonzero(~np.all(X == 1, axis=0))
-    mask = np.asarray(perturb_mask)
+        return np.flatnonzero(~np.all(on_host(X) == 1, axis=0))
+    mask = on_host(perturb_mask)
     if mask.dtype != bool or mask.shape != (X.shape[1],):
         raise ValueError(
             f"perturb_mask must be {X.shape[1]} booleans, one per column of X, "
@@ -143,19 +150,22 @@ def _corners(J, epsilon, p):
     return epsilon * np.array(list(itertools.product((-1.0, 1.0), repeat=J)))
 
 
-def _ascent(G, epsilon, p):
+def _ascent(xp, G, epsilon, p):
     """The vertex of the ball of steepest ascent, row by row."""
     if p == math.inf:
-        return epsilon * np.sign(G)
+        return epsilon * xp.sign(G)
     if p == 1:
-        first = np.argmax(np.abs(G), axis=1)[:, None]
-        return epsilon * np.where(np.arange(G.shape[1]) == first, np.sign(G), 0.0)
-    return epsilon * G / np.maximum(np.linalg.norm(G, axis=1, keepdims=True), 1e-300)
+        first = xp.argmax(xp.abs(G), axis=1)[:, None]
+        here = xp.arange(G.shape[1]) == first
+        return epsilon * xp.where(here, xp.sign(G), xp.zeros_like(G))
+    norms = row_norms(xp, G)[:, None]
+    return epsilon * G / xp.where(norms > 0, norms, xp.ones_like(norms))
 
 
-def _projected(D, epsilon, p):
+def _projected(xp, D, epsilon, p):
     """Rows within the ball: the nearest for p = 2 and inf, for p = 1 scaled."""
     if p == math.inf:
-        return np.clip(D, -epsilon, epsilon)
-    norms = np.linalg.norm(D, ord=p, axis=1, keepdims=True)
-    return D * np.minimum(1.0, epsilon / np.maximum(norms, 1e-300))
+        return xp.clip(D, -epsilon, epsilon)
+    norms = row_norms(xp, D) if p == 2 else xp.sum(xp.abs(D), axis=1)
+    norms = xp.where(norms > epsilon, norms, xp.full_like(norms, epsilon))
+    return D * (epsilon / norms)[:, None]

@@ -84,7 +84,7 @@ def sample(xp: Any, X: Any, n: int, kind: str, rng: np.random.Generator) -> tupl
 
 def distinct(xp: Any, D: Any) -> np.ndarray:
     """Places of the columns that are not all False and did not occur before."""
-    packed = np.packbits(np.asarray(_on_host(D)), axis=0).T
+    packed = np.packbits(on_host(D), axis=0).T
     seen, kept = {bytes(packed.shape[1])}, []
     for place, column in enumerate(packed):
         key = column.tobytes()
@@ -94,8 +94,9 @@ def distinct(xp: Any, D: Any) -> np.ndarray:
     return np.array(kept, dtype=np.int64)
 
 
-def _on_host(D: Any) -> Any:
-    return D.get() if hasattr(D, "get") else D
+def on_host(x: Any) -> np.ndarray:
+    """A NumPy array, copied from a device if there is one."""
+    return x.get() if hasattr(x, "get") else np.asarray(x)
 
 
 def all_relu_patterns(X, *, backend=None):
@@ -137,7 +138,7 @@ def all_relu_patterns(X, *, backend=None):
     (2, 3)
     """
     xp, _, X = take_matrix(X, backend)
-    return xp.asarray(enumerate_patterns(np.asarray(_on_host(X), dtype=np.float64)))
+    return xp.asarray(enumerate_patterns(np.asarray(on_host(X), dtype=np.float64)))
 
 
 def enumerate_patterns(X: np.ndarray) -> np.ndarray:

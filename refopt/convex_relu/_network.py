@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from refopt import _validate
+from refopt.convex_relu._gates import on_host
 from refopt.convex_relu._program import LOSSES
 from refopt_backends import namespace_of, resolve
 
@@ -113,12 +114,13 @@ def balanced_objective(X: Any, y: Any, W1: Any, w2: Any, beta: float, loss: Any)
     return value + beta * float(xp.sum(norms * sizes))
 
 
-def balanced(U: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def balanced(U: Any, signs: Any) -> tuple[Any, Any]:
     """Layers of the neurons (x'u)_+ times a sign, a row of U each, with ||u_j|| = |alpha_j|."""
-    norms = np.linalg.norm(U, axis=1)
-    kept = norms > 0
-    roots = np.sqrt(norms[kept])
-    return (U[kept] / roots[:, None]).T, signs[kept] * roots
+    xp = namespace_of(U)
+    norms = xp.sqrt(xp.sum(U * U, axis=1))
+    kept = xp.nonzero(norms > 0)[0]
+    roots = xp.sqrt(norms[kept])
+    return (U[kept, :] / roots[:, None]).T, signs[kept] * roots
 
 
 def train(X, y, beta, loss, W1, w2, *, maxiter, kept=_KEPT):
@@ -126,11 +128,11 @@ def train(X, y, beta, loss, W1, w2, *, maxiter, kept=_KEPT):
 
     Parameters
     ----------
-    X, y : ndarray
+    X, y : array
     beta : float
     loss : object
         Of `LOSSES`.
-    W1, w2 : ndarray, shapes (d, m) and (m,)
+    W1, w2 : array, shapes (d, m) and (m,)
         Where to begin.
     maxiter : int
     kept : float
@@ -138,37 +140,46 @@ def train(X, y, beta, loss, W1, w2, *, maxiter, kept=_KEPT):
 
     Returns
     -------
-    W1, w2 : ndarray
+    W1, w2 : array
         Balanced.
+
+    Notes
+    -----
+    Weights are a vector of the host, which SciPy moves; products with X are where X is.
     """
+    xp = namespace_of(X)
     d, m = W1.shape
     split = d * m
 
-    def value_and_slopes(point):
-        W, a = point[:split].reshape(d, m), point[split:]
+    def value_and_slopes(weights):
+        point = xp.asarray(weights)
+        W, a = xp.reshape(point[:split], (d, m)), point[split:]
         H = X @ W
-        np.maximum(H, 0, out=H)
+        on = H > 0
+        H = H * on
         z = H @ a
         r = loss.gradient(z, y)
-        slopes = np.empty_like(point)
-        slopes[split:] = r @ H + beta * a
-        H = (H > 0) * r[:, None]
-        slopes[:split] = ((X.T @ H) * a + beta * W).ravel()
-        return loss.value(z, y) + 0.5 * beta * float(point @ point), slopes
+        outer = r @ H + beta * a
+        inner = (X.T @ (on * r[:, None])) * a + beta * W
+        slopes = xp.concat([xp.reshape(inner, (-1,)), outer])
+        return loss.value(z, y) + 0.5 * beta * float(weights @ weights), on_host(slopes)
 
+    start = xp.concat([xp.reshape(W1, (-1,)), w2])
     found = minimize(
-        value_and_slopes, np.concatenate([W1.ravel(), w2]), jac=True, method="L-BFGS-B",
+        value_and_slopes, on_host(start), jac=True, method="L-BFGS-B",
         options={"maxiter": maxiter, "maxfun": 2 * maxiter, "maxcor": 20,
                  "ftol": 0.0, "gtol": 1e-9},
     )  # fmt: skip
     W1, w2 = found.x[:split].reshape(d, m), found.x[split:]
     sizes = np.linalg.norm(W1, axis=0) * np.abs(w2)
     live = sizes > kept * sizes.max(initial=0.0)
-    return balanced((W1[:, live] * np.abs(w2[live])).T, np.sign(w2[live]))
+    U, signs = (W1[:, live] * np.abs(w2[live])).T, np.sign(w2[live])
+    return balanced(xp.asarray(U), xp.asarray(signs))
 
 
 def random_network(X, m, rng):
     """Normal weights with outputs of size about one."""
-    scale = np.sqrt(np.mean(np.sum(X * X, axis=1))) or 1.0
+    xp = namespace_of(X)
+    scale = float(xp.mean(xp.sum(X * X, axis=1))) ** 0.5 or 1.0
     w = rng.standard_normal(m)
-    return rng.standard_normal((X.shape[1], m)) / scale, w / np.sqrt(m)
+    return (xp.asarray(W) for W in (rng.standard_normal((X.shape[1], m)) / scale, w / m**0.5))

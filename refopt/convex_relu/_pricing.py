@@ -9,6 +9,7 @@ from refopt import _rng, _validate
 from refopt_backends import namespace_of, resolve
 
 from ._ascents import arc, dca, normalised, pivot, prices
+from ._gates import on_host
 from ._sweeps import WORK, cells_bound, largest_price
 
 SIDES = {"positive": -1.0, "negative": 1.0}
@@ -182,7 +183,7 @@ class Pricer:
         xp, X = self.xp, self.X @ self.basis.T
         starts = [] if given is None else [given.T @ self.basis.T]
         if self.exact:  # the maximiser is known; others are for those who want several
-            u, value = largest_price(self._host(X), self._host(q))
+            u, value = largest_price(on_host(X), on_host(q))
             if value > 0:
                 starts.append(xp.asarray(u)[None, :])
         count = min(self.n_starts, 50) if self.exact else self.n_starts
@@ -201,7 +202,7 @@ class Pricer:
     def _best_apart(self, X, q, U):
         """Different directions in the user's coordinates, highest first."""
         xp = self.xp
-        values, directions = self._host(prices(X, q, U)), self._host(U)
+        values, directions = on_host(prices(X, q, U)), on_host(U)
         kept: list[int] = []
         for b in np.argsort(-values, kind="stable"):
             if values[b] <= 0:
@@ -210,7 +211,3 @@ class Pricer:
                 kept.append(int(b))
         index = xp.asarray(np.array(kept, dtype=np.int64))
         return xp.take(U, index, axis=0) @ self.basis, values[kept]
-
-    @staticmethod
-    def _host(x):
-        return x.get() if hasattr(x, "get") else np.asarray(x)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from refopt import _driver, _status
+from refopt.convex_relu._gates import on_host
 from refopt.convex_relu._master import solve_program
 from refopt.convex_relu._network import (
     balanced,
@@ -20,7 +21,8 @@ from refopt.convex_relu._network import (
     train,
 )
 from refopt.convex_relu._pricing import Pricer
-from refopt.convex_relu._program import LOSSES
+from refopt.convex_relu._program import LOSSES, row_norms
+from refopt_backends import namespace_of
 
 TRAINING = 2000  # L-BFGS iterations of the first network
 POLISHING = 200  # and of the network of a round
@@ -89,8 +91,8 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
 
     Parameters
     ----------
-    X : ndarray, shape (n, d)
-    y : ndarray, shape (n,)
+    X : array, shape (n, d)
+    y : array, shape (n,)
     beta : float
     loss : {"squared", "logistic", "hinge"}
     tol : float
@@ -101,7 +103,7 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
         Neurons of the network that is trained first.
     patterns : bool array, shape (n, P), optional
         Further patterns to begin with.
-    network : tuple of ndarray, optional
+    network : tuple of array, optional
         (W1, w2) to begin with instead of training one.
     n_starts, kind
         Of `price_gates`.
@@ -110,18 +112,17 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
     ------
     Iterate
     """
-    f, pricer = LOSSES[loss](), Pricer(X, kind, n_starts, kernels)
+    xp, f, pricer = namespace_of(X), LOSSES[loss](), Pricer(X, kind, n_starts, kernels)
     W1, w2 = network if network is not None else train(
         X, y, beta, f, *random_network(X, m_init, rng), maxiter=TRAINING)  # fmt: skip
     net = balanced_objective(X, y, W1, w2, beta, f)
-    zero = np.zeros_like(y)
+    zero = xp.zeros_like(y)
     if f.value(zero, y) <= net:
         W1, w2, net = W1[:, :0], w2[:0], f.value(zero, y)
-    masks, sides = _patterns_of(X, W1.T, np.sign(w2))
+    masks, sides = _patterns_of(X, W1.T, w2)
     if patterns is not None:
-        masks, sides = _joined(
-            (masks, sides), (np.asarray(patterns).T, np.ones((2, patterns.shape[1]), bool))
-        )
+        both = xp.ones((2, patterns.shape[1]), dtype=xp.bool)
+        masks, sides = _joined((masks, sides), (patterns.T, both))
     r = f.gradient(predictions(X, W1, w2), y)
     psi, directions, signs = _priced(pricer, r, W1, rng)
     best_bound = max(0.0, lower_bound(f, r, y, psi, beta))
@@ -144,7 +145,7 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
             psi,
         )
         # The first dual point is the network's own, whose patterns are there in any case.
-        if master is not None and not len(signs):
+        if master is not None and not signs.shape[0]:
             return _status.STALLED, "No direction has a price above beta."
         new = _patterns_of(X, directions, signs)
         masks, sides = _joined((masks, sides), new)
@@ -153,9 +154,8 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
             X, y, masks.T, beta=beta, loss=loss, sides=sides, tol=min(1e-6, 0.03 * tol),
             backend=kernels.name,
         )  # fmt: skip
-        V = np.vstack([master.V.T, master.W.T])
-        signs = np.repeat([1.0, -1.0], len(masks))
-        trained = balanced(V, signs)
+        ones = xp.ones(masks.shape[0])
+        trained = balanced(xp.concat([master.V.T, master.W.T]), xp.concat([ones, -ones]))
         polished = train(X, y, beta, f, *trained, maxiter=POLISHING, kept=1e-8)
         for first, second in (trained, polished):
             value = balanced_objective(X, y, first, second, beta, f)
@@ -170,40 +170,45 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
             if bound <= net * (1 + _DISPROVED):
                 best_bound = bound
             pricer.n_starts *= 2
-        used = np.stack([np.any(master.V != 0, axis=0), np.any(master.W != 0, axis=0)])
-        alive = used.any(axis=0)
-        masks, sides = masks[alive], used[:, alive]
-        masks, sides = _joined((masks, sides), _patterns_of(X, W1.T, np.sign(w2)))
+        used = xp.stack([xp.any(master.V != 0, axis=0), xp.any(master.W != 0, axis=0)])
+        alive = xp.nonzero(xp.any(used, axis=0))[0]
+        masks, sides = masks[alive, :], used[:, alive]
+        masks, sides = _joined((masks, sides), _patterns_of(X, W1.T, w2))
 
 
 def _iterate(state, psi):
-    P = 0 if state.master is None else int(state.sides.sum())
+    P = 0 if state.master is None else int(on_host(state.sides).sum())
     record = {"net": state.net, "lower_bound": state.lower_bound, "psi": psi, "P": float(P)}
     return _driver.Iterate(x=state, fun=state.net, error=state.gap, record=record)
 
 
 def _priced(pricer, r, W1, rng, beta=0.0):
     """The highest price; directions above beta with their signs, the best of each side."""
-    psi, rows, signs = 0.0, [], []
+    xp, psi, rows, signs = pricer.xp, 0.0, [], []
     for sign in (1.0, -1.0):
         U, values = pricer(-sign * r, W1, rng)
-        above = values > beta * (1 + _LEAST_VIOLATION)
+        above = int(np.sum(values > beta * (1 + _LEAST_VIOLATION)))  # the highest come first
         psi = max(psi, float(values[0]) if len(values) else 0.0)
-        rows.append(U[above][:MOST_NEW])
-        signs.append(np.full(len(rows[-1]), sign))
-    return psi, np.vstack(rows), np.concatenate(signs)
+        rows.append(U[: min(above, MOST_NEW), :])
+        signs.append(xp.full(rows[-1].shape[0], sign))
+    return psi, xp.concat(rows), xp.concat(signs)
 
 
 def _patterns_of(X, U, signs):
     """Patterns of directions, rows of U, and their sides; rows of X on a kink count as off."""
-    H = U @ X.T
-    sizes = np.outer(np.linalg.norm(U, axis=1), np.linalg.norm(X, axis=1))
-    return H > _ON_KINK * sizes, np.stack([signs > 0, signs < 0])
+    xp = namespace_of(X)
+    sizes = row_norms(xp, U)[:, None] * row_norms(xp, X)
+    return U @ X.T > _ON_KINK * sizes, xp.stack([signs > 0, signs < 0])
 
 
 def _joined(one, other):
-    """Both sets of patterns, each pattern once with all its sides, without the empty one."""
-    masks, sides = np.vstack([one[0], other[0]]), np.hstack([one[1], other[1]])
+    """Both sets of patterns, each pattern once with all its sides, without the empty one.
+
+    Patterns are compared on the host.
+    """
+    xp = namespace_of(one[0])
+    masks = np.vstack([on_host(one[0]), on_host(other[0])])
+    sides = np.hstack([on_host(one[1]), on_host(other[1])])
     packed = [row.tobytes() for row in np.packbits(masks, axis=1)]
     place: dict[bytes, int] = {}
     for k, key in enumerate(packed):
@@ -213,4 +218,4 @@ def _joined(one, other):
         else:
             sides[:, place[key]] |= sides[:, k]
     kept = list(place.values())
-    return masks[kept], sides[:, kept]
+    return xp.asarray(masks[kept]), xp.asarray(sides[:, kept])

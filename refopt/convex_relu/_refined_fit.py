@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import numpy as np
 from scipy.optimize import OptimizeResult
 
 from refopt import _driver, _status
 from refopt.convex_relu._network import balanced_objective
 from refopt.convex_relu._program import LOSSES
 from refopt.convex_relu._refine import refine
+from refopt_backends import namespace_of
 
 
 def fit_refined(X, y, patterns, *, beta, loss, rounds, tol, m_init, rng, kernels, single,
@@ -17,7 +17,7 @@ def fit_refined(X, y, patterns, *, beta, loss, rounds, tol, m_init, rng, kernels
 
     Parameters
     ----------
-    X, y : ndarray
+    X, y : array
         In double precision.
     patterns : bool array, shape (n, P) or None
         Patterns to begin with, besides those of the trained network.
@@ -43,10 +43,11 @@ def fit_refined(X, y, patterns, *, beta, loss, rounds, tol, m_init, rng, kernels
     )  # fmt: skip
     state = outcome.best.x
     W1, w2 = state.W1, state.w2
+    xp = namespace_of(X)
     if single:
-        W1, w2 = W1.astype(np.float32), w2.astype(np.float32)
-    fun = balanced_objective(X, y, np.asarray(W1, float), np.asarray(w2, float), beta,
-                             LOSSES[loss]())  # fmt: skip
+        W1, w2 = xp.astype(W1, xp.float32), xp.astype(w2, xp.float32)
+    first, second = (xp.astype(W, xp.float64) for W in (W1, w2))
+    fun = balanced_objective(X, y, first, second, beta, LOSSES[loss]())
     gap = max(0.0, fun - state.lower_bound) / fun if fun > 0 else 0.0
     kind = "global-exact" if state.exact else "heuristic"
     status = outcome.status
@@ -55,12 +56,12 @@ def fit_refined(X, y, patterns, *, beta, loss, rounds, tol, m_init, rng, kernels
     master: Any = state.master
     n, d = X.shape
     return OptimizeResult(
-        x=np.zeros((2, d, 0)) if master is None else np.stack([master.V, master.W]),
+        x=xp.zeros((2, d, 0)) if master is None else xp.stack([master.V, master.W]),
         W1=W1, w2=w2, fun=fun,
         fun_convex=None if master is None else master.value,
         dual=None if master is None else master.dual,
         gap=gap, gap_kind=kind, lower_bound=state.lower_bound, psi=state.psi,
-        patterns=np.zeros((n, 0), bool) if master is None else state.solved, gates=None,
+        patterns=xp.zeros((n, 0), dtype=xp.bool) if master is None else state.solved, gates=None,
         r=state.r, success=status == _status.CONVERGED, status=status,
         message=_status.message(
             status, measure=f"relative gap ({kind})", error=gap, tol=tol, detail=outcome.detail
@@ -71,7 +72,8 @@ def fit_refined(X, y, patterns, *, beta, loss, rounds, tol, m_init, rng, kernels
 
 def _view(iterate, nit):
     state = iterate.x
+    xp = namespace_of(state.W1)
     return OptimizeResult(
-        W1=state.W1.copy(), w2=state.w2.copy(), fun=state.net, lower_bound=state.lower_bound,
-        gap=state.gap, psi=state.psi, nit=nit,
+        W1=xp.asarray(state.W1, copy=True), w2=xp.asarray(state.w2, copy=True), fun=state.net,
+        lower_bound=state.lower_bound, gap=state.gap, psi=state.psi, nit=nit,
     )  # fmt: skip
