@@ -102,7 +102,7 @@ def fit_convex_relu(
         network that L-BFGS trains, and with `gates` if there are any, and prices new ones as
         `price_gates` does. The bound is then one for all networks: rigorous up to rank 3 and
         2000 samples, where ``gap_kind`` is ``"global-exact"``; otherwise an estimate,
-        ``"heuristic"``. Two to six rounds on most instances tried. For NumPy arrays.
+        ``"heuristic"``. Two to six rounds on most instances tried.
     m_init : int, optional
         With `refine`: neurons of the network that is trained first.
     rho, eta, kappa : float, optional
