@@ -89,8 +89,9 @@ def fit_convex_relu(
         Append a feature of ones, whose weights are regularised as the others are; d then
         counts it.
     method : {"auto", "interior-point", "admm"}, optional
-        ``"interior-point"`` is the default up to 4000 samples. ``"admm"``: alternating
-        directions with closed forms, for many samples and low accuracy.
+        ``"interior-point"`` is the default up to 6000 samples, or 6000 patterns times
+        features with any number of samples. ``"admm"``: alternating directions with closed
+        forms, for more of both and low accuracy.
     splitting : {"consensus", "paper"}, optional
         For ``"admm"``: ``"paper"`` is the iteration of [2]_ with its one fixed penalty rho
         (1 by default), for the squared loss, an iteration being one step: a reference, for
@@ -169,8 +170,9 @@ def fit_convex_relu(
     Notes
     -----
     A step takes about 4 P d n_+^2 + n^3/3 operations, n_+ the number of samples that a
-    pattern activates, and a dozen products with X; 15 to 30 steps are usual whatever the
-    tolerance. Memory: n^2 + 25 n P numbers. A step of alternating directions takes about
+    pattern activates, and a dozen products with X; with n > P d it takes (P d)^3/3 and,
+    unless the loss is squared, n (P d)^2/2. 15 to 40 steps are usual whatever the
+    tolerance. Memory: min(n, P d)^2 + 25 n P numbers. A step of alternating directions takes about
     12 n d P operations and a few thousand are usual for 1e-4; memory of about 25 n P
     numbers, and n^2 up to 2000 samples. float32 input is solved in double precision
     and returned in single, with a tolerance of 1e-6 at least.

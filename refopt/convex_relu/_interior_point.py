@@ -6,8 +6,9 @@ z = grad f*(r). A step eliminates everything but r: each column has a d x d matr
 
     (diag(h) + sum_j D_j X H_j^-1 X'D_j) dr = right-hand side
 
-is one n x n system for all columns. The start is central and within all cones; only
-z = grad f*(r) is not met there, and is approached as the path is followed.
+is one n x n system for all columns; with many samples r is eliminated instead (see
+`_newton_systems`). The start is central and within all cones; only z = grad f*(r) is not met
+there, and is approached as the path is followed.
 """
 
 from collections.abc import Generator
@@ -16,10 +17,10 @@ from typing import Any
 from refopt import _status
 from refopt._driver import Iterate
 from refopt.convex_relu import _row_losses, _second_order_cones
+from refopt.convex_relu._newton_systems import smaller_system
 from refopt.convex_relu._program import Program, row_norms, weighted_grams
 from refopt.convex_relu._row_losses import longest_step
 from refopt.convex_relu._second_order_cones import Scaling
-from refopt_backends import cholesky
 
 _DUAL_SHARE = 0.5  # of the way to the boundary, ||c_j|| = beta, where the run begins
 _BACK_OFF = 0.99  # of the longest step
@@ -73,6 +74,7 @@ class _Path:
     def __init__(self, program: Program, directions: Any):
         xp = self.xp = program.xp
         self.program = program
+        self.system = smaller_system(program)
         C, n, _ = program.size
         zero = xp.zeros(n)
         loss, y, beta = program.loss, program.y, program.beta
@@ -133,19 +135,13 @@ class _Path:
         return True
 
     def _factorise(self) -> bool:
-        """Factors of all H_j and of the system for dr."""
+        """The matrices H_j, and factors of the system."""
         xp, X = self.xp, self.program.X
-        d = X.shape[1]
         self.weight = self.a / self.s
         H = weighted_grams(xp, X, self.weight) + self.scaling.reduced_matrices()
-        trace = xp.sum(xp.sum(H * xp.eye(d), axis=2), axis=1)
-        L = cholesky(H + (1e-15 * trace)[:, None, None] * xp.eye(d))
-        if L is None:
-            return False
-        self.root = xp.linalg.inv(L)
-        M = self.program.kernels.masked_gram(X, self.program.masks, self.program.of, self.root)
-        self.factor = self.program.kernels.spd_factor(M + xp.eye(X.shape[0]) * self.h)
-        return self.factor is not None
+        eye = xp.eye(X.shape[1])
+        trace = xp.sum(xp.sum(H * eye, axis=2), axis=1)
+        return self.system.factorise(H + (1e-15 * trace)[:, None, None] * eye, self.h)
 
     def _direction(self, share, products, cones, e):
         """The Newton step that removes `share` of the defects and aims at products."""
@@ -167,7 +163,7 @@ class _Path:
     def _solve(self, b, e):
         """H du + F'dr = b, h dr - F du = e, with iterative refinement."""
         xp, program = self.xp, self.program
-        du, dr = self._solve_once(b, e)
+        du, dr = self.system.solve(b, e)
         size = float(xp.max(xp.abs(b)))
         for _ in range(_REFINEMENTS):
             XdU = du @ program.X.T
@@ -175,21 +171,9 @@ class _Path:
             rest = rest - self.scaling.reduced(du)
             if float(xp.max(xp.abs(rest))) <= _REFINED * size:
                 break
-            more, r_more = self._solve_once(rest, e - self.h * dr + program.predict(XdU))
+            more, r_more = self.system.solve(rest, e - self.h * dr + program.predict(XdU))
             du, dr = du + more, dr + r_more
         return du, dr
-
-    def _solve_once(self, b, e):
-        program = self.program
-        side = e + program.predict(self._divide(b) @ program.X.T)
-        dr = program.kernels.spd_apply(self.factor, side)
-        return self._divide(b - program.pull(dr)), dr
-
-    def _divide(self, b):
-        """H_j^-1 b_j."""
-        xp = self.xp
-        inner = xp.matmul(self.root, b[:, :, None])
-        return xp.matmul(xp.permute_dims(self.root, (0, 2, 1)), inner)[:, :, 0]
 
     def _room(self, step):
         """The longest step within all cones."""

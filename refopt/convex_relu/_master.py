@@ -16,7 +16,9 @@ from refopt.convex_relu._robust import robust_admm
 from refopt.convex_relu._u_steps import Hadamard, Sylvester
 from refopt_backends import resolve
 
-_FACTORISED = 4_000  # samples up to which a step of the interior point method is affordable
+_FACTORISED = (
+    6_000  # size of a system up to which a step of the interior point method is affordable
+)
 _HADAMARD = 2_000  # samples up to which a product with an n x n matrix is, if columns are more
 
 
@@ -78,7 +80,8 @@ def solve_program(
     tol : float
         Of the relative gap.
     method : {"auto", "interior-point", "admm"}
-        The interior point method up to `_FACTORISED` samples by default.
+        The interior point method by default, up to `_FACTORISED` samples, or as many
+        patterns times features.
     maxiter : int
         Factorisations, or checks of the iteration of alternating directions.
     time_limit : float, optional
@@ -98,7 +101,8 @@ def solve_program(
     """
     xp, kernels = resolve(X, y, patterns, backend=backend)
     if method == "auto":
-        method = "interior-point" if X.shape[0] <= _FACTORISED else "admm"
+        size = min(X.shape[0], X.shape[1] * patterns.shape[1])
+        method = "interior-point" if size <= _FACTORISED else "admm"
     keep = xp.nonzero(xp.any(X != 0, axis=1))[0]
     drop = xp.nonzero(~xp.any(X != 0, axis=1))[0]
     g, inside = _cones.central_directions(xp, X[keep, :], patterns.T[:, keep])

@@ -70,9 +70,13 @@ class Program:
         """z = F U, from X U' transposed."""
         return self.xp.sum(self.signed * XU, axis=0)
 
+    def apply(self, U: Any) -> Any:
+        """F U, without X U'."""
+        return self.xp.sum((self.signed.T @ U) * self.X, axis=1)
+
     def pull(self, r: Any) -> Any:
         """F'r: sigma_j X'D_j r, a row per column."""
-        return (self.signed * r) @ self.X
+        return self.signed @ (r[:, None] * self.X)
 
     def pull_cone(self, A: Any) -> Any:
         """G'A: X'S_j a_j, a row per column."""
