@@ -51,3 +51,31 @@ def central_directions(xp: Any, X: Any, masks: Any) -> tuple[Any, Any]:
             break
     inside = xp.min(S * (g @ Xn.T), axis=1) > 0
     return g, inside
+
+
+def usable_patterns(xp: Any, X: Any, patterns: Any, strict: bool) -> tuple[Any, Any]:
+    """Central directions of patterns, and which patterns have one and an active sample.
+
+    Parameters
+    ----------
+    X : array, shape (n, d)
+        Rows of zeros are in every cone.
+    patterns : bool array, shape (n, P)
+    strict : bool
+        Whether a pattern without a direction in the interior of its cone is an error.
+
+    Returns
+    -------
+    directions : array, shape (P, d)
+    used : bool array, shape (P,)
+    """
+    rows = xp.nonzero(xp.any(X != 0, axis=1))[0]
+    masks = patterns.T[:, rows]
+    directions, inside = central_directions(xp, X[rows, :], masks)
+    if strict and not bool(xp.all(inside)):
+        column = int(xp.nonzero(~inside)[0][0])
+        raise ValueError(
+            "gates must be patterns that a direction has in the interior of their cones, "
+            f"got none for the pattern {column}"
+        )
+    return directions, inside & xp.any(masks, axis=1)

@@ -4,14 +4,18 @@ import math
 
 from refopt import _rng, _validate
 from refopt.convex_relu import _gates, _intake
+from refopt.convex_relu._gated import solve_gated
 from refopt.convex_relu._master import solve_program
 from refopt.convex_relu._program import LOSSES
 from refopt.convex_relu._refined_fit import fit_refined
 from refopt.convex_relu._result import gap_kind, result
+from refopt.convex_relu._scp import solve_features
 from refopt_backends import resolve
 
 _SINGLE = 1e-6  # least tolerance of a relative gap of data in single precision
 _KINDS = ("gaussian", "conv", "all")
+_METHODS = ("auto", "interior-point", "admm", "scp", "gated")
+_NOT_REFINED = ("admm", "scp", "gated")
 
 
 def fit_convex_relu(
@@ -88,10 +92,14 @@ def fit_convex_relu(
     bias : bool, optional
         Append a feature of ones, whose weights are regularised as the others are; d then
         counts it.
-    method : {"auto", "interior-point", "admm"}, optional
+    method : {"auto", "interior-point", "admm", "scp", "gated"}, optional
         ``"interior-point"`` is the default up to 6000 samples, or 6000 patterns times
         features with any number of samples. ``"admm"``: alternating directions with closed
-        forms, for more of both and low accuracy.
+        forms, for more of both and low accuracy. ``"scp"``: neurons
+        with the directions of `gates` and no others, a lasso for their output weights; fast,
+        and never below the program with their patterns. ``"gated"``: the program without its
+        inequalities, and the ReLU network of the same predictions, v_i - w_i = u_i; never
+        above it, but the network is, often far.
     splitting : {"consensus", "paper"}, optional
         For ``"admm"``: ``"paper"`` is the iteration of [2]_ with its one fixed penalty rho
         (1 by default), for the squared loss, an iteration being one step: a reference, for
@@ -150,10 +158,11 @@ def fit_convex_relu(
         neuron per column that is not zero; ``patterns`` (n, P) and ``gates`` (d, P) (None
         if patterns were given); ``fun``, the network's objective; ``fun_convex``, p;
         ``dual``, q; ``gap`` and ``gap_kind``: ``"sampled"``, ``"global-exact"`` with all
-        patterns, or ``"robust-sampled"`` (`fun` and the bounds are then of
-        worst losses); ``lower_bound`` of every network's objective (None unless all patterns
-        were taken); ``violation``, the largest of the cones' inequalities at x; ``r``
-        (n,), ``multipliers`` (2, n, P), the certificate; ``success``, ``status``,
+        patterns, ``"gated"`` (of the program without inequalities), or ``"robust-sampled"``
+        (`fun` and the bounds are then of worst losses); ``lower_bound`` of every network's
+        objective (None unless all patterns were taken); ``violation``, the largest of the
+        cones' inequalities at x; ``r`` (n,), ``multipliers`` (2, n, P), the certificate (r
+        alone for ``"scp"`` and ``"gated"``); ``success``, ``status``,
         ``message``, ``nit``, ``nfev`` (factorisations), ``history`` (time, fun, gap, dual,
         mu), ``backend``. ``status``: 0 gap reached, 1 maxiter, 2 stopped by the callback,
         3 stalled at rounding level, 4 non-finite numbers, 6 time limit.
@@ -169,11 +178,13 @@ def fit_convex_relu(
 
     Notes
     -----
-    A step takes about 4 P d n_+^2 + n^3/3 operations, n_+ the number of samples that a
-    pattern activates, and a dozen products with X; with n > P d it takes (P d)^3/3 and,
-    unless the loss is squared, n (P d)^2/2. 15 to 40 steps are usual whatever the
-    tolerance. Memory: min(n, P d)^2 + 25 n P numbers. A step of alternating directions takes about
-    12 n d P operations and a few thousand are usual for 1e-4; memory of about 25 n P
+    For ``"scp"`` a step of the interior point method takes n P min(n, P) operations, for
+    ``"gated"`` 2 n^2 P + n^3/3 or those of the smaller system, in memory of n P d numbers at
+    most. Otherwise a step takes about 4 P d n_+^2 + n^3/3 operations, n_+ the number of
+    samples that a pattern activates, and a dozen products with X; with n > P d it takes
+    (P d)^3/3 and, unless the loss is squared, n (P d)^2/2. 15 to 40 steps are usual whatever
+    the tolerance. Memory: min(n, P d)^2 + 25 n P numbers. A step of alternating directions takes
+    about 12 n d P operations and a few thousand are usual for 1e-4; memory of about 25 n P
     numbers, and n^2 up to 2000 samples. float32 input is solved in double precision
     and returned in single, with a tolerance of 1e-6 at least.
 
@@ -211,25 +222,31 @@ def fit_convex_relu(
     beta = _validate.positive(beta, "beta", "; without weight decay there is no certificate")
     n_gates = _validate.count(n_gates, "n_gates", 1)
     tol = max(_validate.nonnegative(tol, "tol"), _SINGLE if single else 0.0)
-    method = _validate.choice(method, "method", ("auto", "interior-point", "admm"))
+    method = _validate.choice(method, "method", _METHODS)
     if _validate.choice(splitting, "splitting", ("consensus", "paper")) == "paper":
         options = _intake.paper_options(loss, method, rho, eta, kappa, gamma_ratio)
     else:
         options = _intake.splitting_options(rho, eta, kappa, relax, adapt_rho)
     attack = _intake.attack_options(xp, epsilon, p, perturb_mask, X.shape[1], bool(bias))
+    if attack and method in ("scp", "gated"):
+        raise ValueError(f"epsilon must be 0 with method {method!r}, got {attack[0]}")
     generator = _rng.generator(rng)
     everything = given is None and kind == "all"
     rounds = _validate.count(refine, "refine")
-    if rounds and (attack is not None or splitting == "paper" or method == "admm"):
+    if rounds and (attack is not None or splitting == "paper" or method in _NOT_REFINED):
         raise ValueError(
-            f"refine must be 0 with epsilon > 0, the paper's splitting or 'admm', got {rounds}"
+            "refine must be 0 with epsilon > 0, the paper's splitting, 'admm', 'scp' or 'gated', "
+            f"got {rounds}"
         )
-    limits = {
+    driver = {
         "time_limit": None if time_limit is None else _validate.positive(time_limit, "time_limit"),
         "callback": callback,
         "disp": _validate.display(disp),
+        "tol": tol,
     }
-    if given is not None:
+    if method == "scp":
+        D, G = _intake.directions(xp, X, given, n_gates, kind, generator)
+    elif given is not None:
         D, G = _intake.given_gates(xp, X, given)
     elif rounds and not everything:
         D = None
@@ -239,23 +256,20 @@ def fit_convex_relu(
         D, G = _gates.sample(xp, X, n_gates, kind, generator)
     if rounds:
         return fit_refined(
-            X, y, D, beta=beta, loss=loss, rounds=rounds, tol=tol, rng=generator, kernels=kernels,
-            m_init=_validate.count(m_init, "m_init", 1), single=single, **limits,
+            X, y, D, beta=beta, loss=loss, rounds=rounds, rng=generator, kernels=kernels,
+            m_init=_validate.count(m_init, "m_init", 1), single=single, **driver,
         )  # fmt: skip
-    master = solve_program(
-        X,
-        y,
-        D,
-        beta=beta,
-        loss=loss,
-        strict=given is not None,
-        method=method,
-        splitting=options,
-        attack=attack,
-        tol=tol,
-        maxiter=_validate.count(maxiter, "maxiter"),
-        backend=kernels.name,
-        **limits,
-    )
+    driver["maxiter"] = _validate.count(maxiter, "maxiter")
+    common = {"beta": beta, "loss": loss, **driver}
+    if method == "scp":
+        master = solve_features(X, y, G, xp=xp, kernels=kernels, **common)
+    elif method == "gated":
+        master = solve_gated(X, y, D, strict=given is not None, xp=xp, kernels=kernels, **common)
+    else:
+        master = solve_program(
+            X, y, D, strict=given is not None, method=method, splitting=options, attack=attack,
+            backend=kernels.name, **common,
+        )  # fmt: skip
     problem = X, y, beta, LOSSES[loss]()
-    return result(xp, kernels, problem, master, D, G, tol, single, gap_kind(everything, attack))
+    about = gap_kind(method, everything, attack)
+    return result(xp, kernels, problem, master, D, G, tol, single, about)

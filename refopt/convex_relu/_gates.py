@@ -69,6 +69,14 @@ def relu_patterns(X, *, n, kind="gaussian", rng=None, backend=None):
 
 def sample(xp: Any, X: Any, n: int, kind: str, rng: np.random.Generator) -> tuple[Any, Any]:
     """`relu_patterns` of arguments that are checked."""
+    G = draw(xp, X, n, kind, rng)
+    D = X @ G >= 0
+    kept = xp.asarray(distinct(xp, D))
+    return xp.take(D, kept, axis=1), xp.take(G, kept, axis=1)
+
+
+def draw(xp: Any, X: Any, n: int, kind: str, rng: np.random.Generator) -> Any:
+    """Directions as columns."""
     d = X.shape[1]
     G = rng.standard_normal((d, n))
     if kind == "conv":
@@ -76,10 +84,7 @@ def sample(xp: Any, X: Any, n: int, kind: str, rng: np.random.Generator) -> tupl
         start = rng.integers(0, d - length + 1)
         place = np.arange(d)[:, None]
         G = G * ((place >= start) & (place < start + length))
-    G = xp.asarray(G, dtype=X.dtype)
-    D = X @ G >= 0
-    kept = xp.asarray(distinct(xp, D))
-    return xp.take(D, kept, axis=1), xp.take(G, kept, axis=1)
+    return xp.asarray(G, dtype=X.dtype)
 
 
 def distinct(xp: Any, D: Any) -> np.ndarray:

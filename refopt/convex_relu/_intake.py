@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from refopt import _validate
 from refopt.convex_relu import _gates
 
@@ -66,7 +68,7 @@ def take_in(xp: Any, X: Any, y: Any, loss: str, bias: bool) -> tuple[Any, Any]:
 
 def given_gates(xp: Any, X: Any, gates: Any) -> tuple[Any, Any]:
     """Patterns and their directions, each pattern once."""
-    n, d = X.shape
+    n = X.shape[0]
     if _validate.dtype_name(gates).startswith("bool"):
         if gates.ndim != 2 or gates.shape[0] != n:
             raise ValueError(
@@ -74,10 +76,32 @@ def given_gates(xp: Any, X: Any, gates: Any) -> tuple[Any, Any]:
             )
         D, G = gates, None
     else:
-        G = _validate.all_finite(xp, _validate.real_array(xp, gates, "gates", 2), "gates")
-        if G.shape[0] != d:
-            raise ValueError(f"gates must have shape ({d}, P), got {tuple(G.shape)}")
-        G = xp.astype(G, xp.float64, copy=False)
+        G = _directions_given(xp, X, gates)
         D = X @ G >= 0
     kept = xp.asarray(_gates.distinct(xp, D))
     return xp.take(D, kept, axis=1), None if G is None else xp.take(G, kept, axis=1)
+
+
+def directions(
+    xp: Any, X: Any, gates: Any, n: int, kind: str, rng: np.random.Generator
+) -> tuple[Any, Any]:
+    """Directions of length 1 whose neurons are active somewhere, and their patterns."""
+    if gates is None:
+        if kind == "all":
+            raise ValueError("gate_kind must be 'gaussian' or 'conv' with method 'scp', got 'all'")
+        G = _gates.draw(xp, X, n, kind, rng)
+    elif _validate.dtype_name(gates).startswith("bool"):
+        raise ValueError("gates must be directions with method 'scp', got patterns")
+    else:
+        G = _directions_given(xp, X, gates)
+    H = X @ G
+    kept = xp.nonzero(xp.any(H > 0, axis=0))[0]
+    G = xp.take(G, kept, axis=1)
+    return xp.take(H, kept, axis=1) >= 0, G / xp.sqrt(xp.sum(G * G, axis=0))
+
+
+def _directions_given(xp, X, gates):
+    G = _validate.all_finite(xp, _validate.real_array(xp, gates, "gates", 2), "gates")
+    if G.shape[0] != X.shape[1]:
+        raise ValueError(f"gates must have shape ({X.shape[1]}, P), got {tuple(G.shape)}")
+    return xp.astype(G, xp.float64, copy=False)

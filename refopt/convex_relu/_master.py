@@ -105,19 +105,13 @@ def solve_program(
         method = "interior-point" if size <= _FACTORISED else "admm"
     keep = xp.nonzero(xp.any(X != 0, axis=1))[0]
     drop = xp.nonzero(~xp.any(X != 0, axis=1))[0]
-    g, inside = _cones.central_directions(xp, X[keep, :], patterns.T[:, keep])
+    g, used = _cones.usable_patterns(xp, X, patterns, strict)
     if attack:  # under which samples of zeros matter
         keep, drop = xp.arange(X.shape[0]), keep[:0]
     masks = xp.take(patterns.T, keep, axis=1)
     f, rows = LOSSES[loss](), xp.take(X, keep, axis=0)
-    if strict and not bool(xp.all(inside)):
-        column = int(xp.nonzero(~inside)[0][0])
-        raise ValueError(
-            "gates must be patterns that a direction has in the interior of their cones, "
-            f"got none for the pattern {column}"
-        )
     sides = xp.ones((2, masks.shape[0]), dtype=bool) if sides is None else sides
-    of, sign = columns(xp, sides & inside & xp.any(masks, axis=1))
+    of, sign = columns(xp, sides & used)
     constant = f.value(xp.zeros(drop.shape[0]), y[drop])
     program = Program(xp, kernels, rows, y[keep], float(beta), f, masks, of, sign, constant)
 
@@ -158,7 +152,8 @@ def _solution(program, outcome, keep, n, y, attack):
     """Everything by samples and patterns again, bounds recomputed."""
     xp = program.xp
     U, _, r, A = outcome.best.x
-    U = U if attack else pruned(program, U)
+    if not attack:
+        U = pruned(xp, U, lambda U: program.value(U, program.predict(U @ program.X.T)))
     XU = U @ program.X.T
     value = program.value(U, program.predict(XU))
     dual = program.dual_value(r, program.pull(r) - program.pull_cone(A))

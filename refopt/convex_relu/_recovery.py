@@ -1,5 +1,6 @@
 """Networks from points of the convex program."""
 
+from collections.abc import Callable
 from typing import Any
 
 from refopt.convex_relu._program import row_norms
@@ -26,16 +27,18 @@ def network(xp: Any, V: Any, W: Any) -> tuple[Any, Any]:
     return (U[kept, :] / root[:, None]).T, sign[kept] * root
 
 
-def pruned(program: Any, U: Any) -> Any:
-    """U without the columns that only cost: those small ones whose removal lowers the objective."""
-    xp = program.xp
+def pruned(xp: Any, U: Any, value: Callable[[Any], float], most: float | None = None) -> Any:
+    """U without the small rows whose removal leaves the objective at `most`, as it is by default.
+
+    Rows that only cost go in any case.
+    """
     if not U.size:
         return U
     norms = row_norms(xp, U)
     largest = float(xp.max(norms))
-    value = program.value(U, program.predict(U @ program.X.T))
-    for share in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6):
+    most = value(U) if most is None else most
+    for share in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8):
         fewer = xp.where((norms > share * largest)[:, None], U, xp.zeros_like(U))
-        if program.value(fewer, program.predict(fewer @ program.X.T)) <= value:
+        if value(fewer) <= most:
             return fewer
     return U

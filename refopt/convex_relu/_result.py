@@ -9,9 +9,12 @@ from refopt.convex_relu._master import Master
 from refopt.convex_relu._recovery import network
 
 
-def gap_kind(everything: bool, attack: tuple | None) -> str:
+def gap_kind(method: str, everything: bool, attack: tuple | None) -> str:
+    """What the gap bounds."""
     if attack:
         return "robust-sampled"
+    if method == "gated":
+        return "gated"
     return "global-exact" if everything else "sampled"
 
 
