@@ -6,6 +6,9 @@ downwards: h is a difference of convex functions.
 
 from typing import Any
 
+import numpy as np
+
+from refopt.convex_relu._gates import on_host
 from refopt_backends import namespace_of
 
 _HALVINGS = 11
@@ -64,22 +67,19 @@ def dca(X: Any, q: Any, U: Any, kernels: Any, maxiter: int = 60) -> Any:
     H = U @ X.T
     A = xp.where(H > 0, upper, xp.zeros_like(upper))
     value = prices(X, q, U)
-    moving = list(range(U.shape[0]))
+    moving = xp.arange(U.shape[0])
     for _ in range(maxiter):
-        rows = xp.asarray(moving)
-        H = xp.take(U, rows, axis=0) @ X.T
+        H = xp.take(U, moving, axis=0) @ X.T
         G = xp.where(H > 0, gains, xp.zeros_like(gains)) @ X
-        W, multipliers = kernels.box_least_squares(X, upper, G, xp.take(A, rows, axis=0))
+        W, multipliers = kernels.box_least_squares(X, upper, G, xp.take(A, moving, axis=0))
         W = normalised(W)
         height = prices(X, q, W)
-        still = []
-        for i, b in enumerate(moving):
-            if float(height[i]) > float(value[b]) * (1 + _RTOL):
-                U[b, :], A[b, :], value[b] = W[i, :], multipliers[i, :], height[i]
-                still.append(b)
-        moving = still
-        if not moving:
+        risen = xp.nonzero(height > xp.take(value, moving) * (1 + _RTOL))[0]
+        moving = xp.take(moving, risen)
+        if not moving.shape[0]:
             break
+        U[moving, :], A[moving, :] = W[risen, :], multipliers[risen, :]
+        value[moving] = height[risen]
     return U
 
 
@@ -104,11 +104,11 @@ def _pivot_one(xp, X, q, u, kernels, maxiter):
         height = float(prices(X, q, new[None, :])[0])
         if height > value * (1 + _RTOL):
             best, value = new, height
-        gain = xp.where(A > 0, A + q, xp.zeros_like(q))
-        crossing = [k for k in range(q.shape[0]) if float(gain[k]) > 0]
+        gain = on_host(xp.where(A > 0, A + q, xp.zeros_like(q)))
+        crossing = np.argsort(-gain, kind="stable")[: int(np.sum(gain > 0))].tolist()
         if not crossing:
             break
-        for walls in (crossing, *([k] for k in sorted(crossing, key=lambda k: -float(gain[k])))):
+        for walls in (crossing, *([k] for k in crossing)):
             T = xp.asarray(S, copy=True)
             for k in walls:
                 T[k] = -T[k]
