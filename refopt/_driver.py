@@ -8,18 +8,20 @@ It never writes into an array that it has yielded.
 import inspect
 import math
 import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
 from refopt import _status
 
+_NOTHING: Mapping[str, float] = MappingProxyType({})
 
-@dataclass(frozen=True)
-class Iterate:
+
+class Iterate(NamedTuple):
     """One point of an iteration.
 
     Attributes
@@ -41,7 +43,7 @@ class Iterate:
     x: Any
     fun: float
     error: float
-    record: dict[str, float] = field(default_factory=dict)
+    record: Mapping[str, float] = _NOTHING
     final: bool = True
 
 

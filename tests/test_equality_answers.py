@@ -66,6 +66,26 @@ def test_convex_quadratics_take_one_iteration_from_anywhere(name):
     assert res.success and res.nit == 1 and res.njev == 2
 
 
+@pytest.mark.parametrize("power", [4, 6])
+def test_singular_minima_are_reached_in_fewer_steps_than_their_linear_rate_asks(power):
+    # on the surface x_2 = x_1^2 the distance to (1, 1) falls by (p - 2)/(p - 1) in a Newton step
+    surface = NonlinearConstraint(
+        lambda x: x[1] - x[0] ** 2, 0, 0, jac=lambda x: [[-2 * x[0], 1.0]],
+        hess=lambda x, v: np.diag([-2 * v[0], 0.0]),
+    )  # fmt: skip
+    res = refopt.minimize_equality(
+        lambda x: (x[0] - 1) ** power,
+        [3.0, 1.0],
+        jac=lambda x: np.array([power * (x[0] - 1) ** (power - 1), 0.0]),
+        hess=lambda x: np.diag([power * (power - 1) * (x[0] - 1) ** (power - 2), 0.0]),
+        constraints=surface,
+        tol=1e-12,
+    )
+    rate = ((power - 2) / (power - 1)) ** (power - 1)
+    newton = np.log(1e-12) / np.log(rate)
+    assert res.success and res.nit < 0.7 * newton
+
+
 # Status, where there is no solution.
 
 

@@ -57,11 +57,12 @@ class Search:
         """
         self._point, self._d, self._etas = point, d, (eta1, eta2)
         self._value, self._slope = merit(point, eta1, eta2), slope
-        self._violation, self._f_slope = math.sqrt(point.cc), float(point.g @ d.dx)
+        self._violation, self._f_slope = math.sqrt(point.cc), float(point.g.dot(d.dx))
         self._progress = progress
         alpha, fallback = 1.0, None
         while alpha >= SHORTEST:
-            trials = [self._trial(point.x + alpha * d.dx, point.l + alpha * d.dl, alpha)]
+            dx, dl = (d.dx, d.dl) if alpha == 1.0 else (alpha * d.dx, alpha * d.dl)
+            trials = [self._trial(point.x + dx, point.l + dl, alpha)]
             if alpha == 1.0 and again is not None:
                 trials += self._corrected(trials[0], again)
             for trial in trials:
@@ -85,11 +86,11 @@ class Search:
 
     def _trial(self, x, l, alpha):
         f, c = self._problem.values(x)
-        cc = float(c @ c)
+        cc = float(c.dot(c))
         if not (math.isfinite(f) and math.isfinite(cc)):
             return Trial(x, l, f, c, math.inf, alpha, "")
         eta1, eta2 = self._etas
-        foreseen = f + float(l @ c) + 0.5 * (eta1 * cc + eta2 * self._d.foreseen(alpha))
+        foreseen = f + float(l.dot(c)) + 0.5 * (eta1 * cc + eta2 * self._d.foreseen(alpha))
         if foreseen <= self._target(alpha):
             reason = "M"
         elif alpha == 1.0 and math.sqrt(cc) <= self._progress:

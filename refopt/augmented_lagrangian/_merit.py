@@ -14,7 +14,7 @@ from refopt.augmented_lagrangian._point import Point
 
 def merit(point: Point, eta1: float, eta2: float) -> float:
     """M at a point."""
-    lagrangian = point.f + float(point.l @ point.c)
+    lagrangian = point.f + float(point.l.dot(point.c))
     return lagrangian + 0.5 * eta1 * point.cc + 0.5 * eta2 * point.gg
 
 
@@ -37,8 +37,8 @@ class Direction:
         self.dx, self.dl = dx, dl
         u, Gdx = (H @ dx + point.G.T @ dl, point.G @ dx) if known is None else known
         gL, c = point.gL, point.c
-        self._parts = (float(gL @ dx) + float(c @ dl), float(c @ Gdx), float(gL @ u))
-        self._uu, self._gg = float(u @ u), point.gg
+        self._parts = (float(gL.dot(dx)) + float(c.dot(dl)), float(c.dot(Gdx)), float(gL.dot(u)))
+        self._uu, self._gg = float(u.dot(u)), point.gg
         self.kkt2 = point.cc + point.gg
 
     def slope(self, eta1: float, eta2: float) -> float:

@@ -24,15 +24,27 @@ def least_squares(problem: Any, g: Any, G: Any, solve: Any, state: dict) -> Any:
         return xp.zeros(0)
     if not (is_sparse(G) or is_operator(G)):
         U, s, Vt = singular_values(xp, G, full_matrices=False)
-        keep = s > RANK * max(float(s[0]), 1e-300)
-        inverse = xp.where(keep, 1.0 / xp.where(keep, s, 1.0), 0.0)
-        return -(U @ (inverse * (Vt @ g)))
+        return -(U @ (_inverses(xp, s) * (Vt @ g)))
     estimate = control_multipliers(g, G) if is_sparse(G) else None
     if estimate is not None:
         return estimate
-    system = KKTSystem(identity(n) if is_sparse(G) else xp.eye(n), G, xp)
-    d, _ = solve(system, xp.concatenate((-g, xp.zeros(m))), 1e-10, state)
-    return d[n:]
+    rhs = xp.concatenate((-g, xp.zeros(m)))
+    return solve(_unit_system(problem, G), rhs, 1e-10, state)[0][n:]
+
+
+def least_norm(problem: Any, G: Any, c: Any, solve: Any, state: dict) -> Any:
+    """argmin ``|v|`` with ``G v = c``, in the least-squares sense; the same system and ways."""
+    xp, n = problem.xp, problem.n
+    if not (is_sparse(G) or is_operator(G)):
+        U, s, Vt = singular_values(xp, G, full_matrices=False)
+        return (_inverses(xp, s) * (c @ U)) @ Vt
+    rhs = xp.concatenate((xp.zeros(n), c))
+    return solve(_unit_system(problem, G), rhs, 1e-10, state)[0][:n]
+
+
+def _unit_system(problem, G):
+    n, xp = problem.n, problem.xp
+    return KKTSystem(identity(n) if is_sparse(G) else xp.eye(n), G, xp)
 
 
 def null_space(xp: Any, G: Any) -> Any:
@@ -51,6 +63,13 @@ def singular_values(xp: Any, G: Any, full_matrices: bool = True) -> tuple[Any, A
         if not failed:
             return U, s, Vt
     return xp.linalg.svd(G, full_matrices=full_matrices)
+
+
+def _inverses(xp, s):
+    if float(s[-1]) > RANK * float(s[0]):
+        return 1.0 / s
+    keep = s > RANK * max(float(s[0]), 1e-300)
+    return xp.where(keep, 1.0 / xp.where(keep, s, 1.0), 0.0)
 
 
 def eigenvalues(xp: Any, A: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from refopt import _status
 from refopt._driver import Iterate
 from refopt.augmented_lagrangian import _multipliers, _restoration
+from refopt.augmented_lagrangian._acceleration import Tail
 from refopt.augmented_lagrangian._acceptance import Search
 from refopt.augmented_lagrangian._merit import Direction
 from refopt.augmented_lagrangian._operators import squared_norm
@@ -19,6 +20,7 @@ ROUNDING = 1e-5  # a measure below it that stays as it is has met rounding
 _HUGE = 1e3, 1e4  # multipliers that are not believed: at the start, later
 WILD = 1e3  # a scaled |gL| beyond it tells of multipliers that are not believed either
 _SHORT, _LONG = 0.11, 0.4  # steps after which the damping grows, shrinks
+_JUMP = 0.1  # of the KKT residual, for an accelerated step to be taken
 _PATIENCE = 5, 30  # steps without progress, of Newton and of quasi-Newton methods
 
 
@@ -66,7 +68,7 @@ class Newton:
         search = Search(problem, point, self._beta)
         regular = Regularisation(problem, self._solve, self.state)
         recent = deque([point.kkt], maxlen=5)
-        crawl = _restoration.Crawl()
+        crawl, tail = _restoration.Crawl(), Tail()
         patience = _PATIENCE[problem.quasi_newton]
         least, idle, failures, k, damping = math.inf, 0, 0, 0, 0.0
         while True:
@@ -84,9 +86,14 @@ class Newton:
                 d = Direction(point, H, dx, dl, known)
                 self.eta1, self.eta2, slope = adapt(d, self.eta1, self.eta2, self._nu)
                 progress = 0.0 if system.shift else 0.9 * min(recent)
-                new, alpha = search.step(
-                    point, d, info.again, self.eta1, self.eta2, slope, progress
-                )
+                step = tail.ahead(dx)
+                if step is not None:
+                    new, alpha = self._jump(point, point.x + step, _JUMP * min(recent)), 1.0
+                    tail.taken(new is not None)
+                if new is None:
+                    new, alpha = search.step(
+                        point, d, info.again, self.eta1, self.eta2, slope, progress
+                    )
             if d is None and not math.isfinite(float(abs(H @ (0.0 * point.x + 1.0)).sum())):
                 return _status.BREAKDOWN, "The second derivatives are not finite."
             if new is None:
@@ -167,6 +174,22 @@ class Newton:
         fall, self._before = kkt / self._before if self._before else 1.0, kkt
         enough = min(0.1, 0.1 * self._tol / kkt) if kkt else 0.1
         return max(min(0.1, math.sqrt(kkt), fall * fall), enough, 1e-10)
+
+    def _jump(self, point, x, residual):
+        """A point near x, None if its KKT residual is above a bound.
+
+        Long steps leave curved constraints, and are led back by the shortest way.
+        """
+        problem = self.problem
+        f, c = problem.values(x)
+        if problem.m and not math.sqrt(float(c @ c)) <= 0.1 * residual:
+            x = x - _multipliers.least_norm(problem, point.G, c, self._solve, self.state)
+            f, c = problem.values(x)
+        if not (math.isfinite(f) and math.sqrt(float(c @ c)) <= residual):
+            return None
+        new = Point(x, point.l, f, c, *problem.derivatives(x, f, c))
+        new = self._estimated(new, _HUGE[1])
+        return new if new.finite and new.kkt <= residual else None
 
     def _damping(self, damping, alpha, point):
         """Levenberg's constant in the (2,2) block: more after short steps."""

@@ -43,8 +43,8 @@ class Objective:
         """f(x)."""
         self.nfev += 1
         value = self._fun(x.copy(), *self._args)
-        if type(value) is float:
-            return value
+        if isinstance(value, float):
+            return float(value)
         value = vector(value, self._xp, "fun")
         if value.size != 1:
             raise ValueError(f"fun must return a number, got an array of shape {value.shape}")

@@ -10,6 +10,8 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from refopt import _validate
 
+_DOUBLE = np.dtype(float)  # one object, however an array came to it
+
 
 def matrix(value: Any, xp: Any, name: str = "hess") -> Any:
     """A derivative as a float array of two dimensions, a sparse matrix or an operator.
@@ -17,6 +19,8 @@ def matrix(value: Any, xp: Any, name: str = "hess") -> Any:
     A copy: functions may write into one array, and return it, time and again. The indices of
     compressed rows and columns are not copied: a matrix of another pattern has arrays of its own.
     """
+    if type(value) is np.ndarray and value.dtype is _DOUBLE and value.ndim == 2:
+        return value.copy()
     if is_sparse(value):
         if value.format in ("csr", "csc") and value.dtype == float:
             return with_data(value, value.data.copy())
@@ -35,7 +39,7 @@ def vector(value: Any, xp: Any, name: str) -> Any:
     TypeError
         Complex numbers, or what is no number.
     """
-    if type(value) is np.ndarray and value.dtype == float:
+    if type(value) is np.ndarray and value.dtype is _DOUBLE:
         return value.copy()
     value = xp.asarray(value)
     kind = _validate.dtype_name(value)
@@ -60,12 +64,12 @@ def with_data(pattern: Any, data: Any) -> Any:
 
 def is_sparse(value: Any) -> bool:
     """Whether it is a sparse matrix of SciPy or CuPy."""
-    return hasattr(value, "toarray")
+    return type(value) is not np.ndarray and hasattr(value, "toarray")
 
 
 def is_operator(value: Any) -> bool:
     """Whether it is known by its products only."""
-    return hasattr(value, "matvec")
+    return type(value) is not np.ndarray and hasattr(value, "matvec")
 
 
 def stack(parts: list, xp: Any) -> Any:
@@ -82,7 +86,11 @@ def stack(parts: list, xp: Any) -> Any:
 
 def total(parts: list) -> Any:
     """Their sum, None if there are none."""
-    if len(parts) > 1 and any(map(is_operator, parts)):
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    if len(parts) == 2 and type(parts[0]) is type(parts[1]) is np.ndarray:
+        return parts[0] + parts[1]
+    if any(map(is_operator, parts)):
         operators = [aslinearoperator(H) for H in parts]
         return LinearOperator(
             operators[0].shape,
@@ -92,7 +100,7 @@ def total(parts: list) -> Any:
         )
     if any(map(is_sparse, parts)) and not all(map(is_sparse, parts)):
         parts = [H.toarray() if is_sparse(H) else H for H in parts]
-    return reduce(_plus, parts) if parts else None
+    return reduce(_plus, parts)
 
 
 def restrict(A: Any, rows: Any = None, columns: Any = None) -> Any:

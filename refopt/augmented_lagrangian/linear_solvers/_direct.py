@@ -25,16 +25,18 @@ def direct(system: KKTSystem, rhs: Any, tol: float, state: dict) -> tuple[Any, S
         return lapack.dsytrs(factor, pivots, rhs, lower=1)[0]
 
     # Pivots of order 2, marked by a minus in pairs, have an eigenvalue of either sign.
-    size, single = K.shape[0], pivots > 0
-    ones = np.count_nonzero(single)
-    negative = int(np.count_nonzero((factor.diagonal() < 0) & single) + (size - ones) // 2)
+    size = K.shape[0]
+    signs = zip(pivots.tolist(), factor.diagonal().tolist(), strict=True)
+    negative = sum(1 if pivot < 0 else 2 * (value < 0.0) for pivot, value in signs) // 2
     d = again(rhs)
-    residual = rhs - K @ d
+    Kd = K.dot(d)
+    residual = rhs - Kd
     relres = _relative(residual, rhs)
     if tol < relres < 1.0:
         d = d + again(residual)
-        relres = _relative(rhs - K @ d, rhs)
-    return d, SolveInfo(relres, inertia=(size - negative, negative), again=again)
+        Kd = K.dot(d)
+        relres = _relative(rhs - Kd, rhs)
+    return d, SolveInfo(relres, inertia=(size - negative, negative), again=again, product=Kd)
 
 
 def _by_eigenvalues(K, rhs, xp):
@@ -54,7 +56,7 @@ def _by_eigenvalues(K, rhs, xp):
 
 
 def _relative(residual, rhs):
-    error, size = float(residual @ residual), float(rhs @ rhs)
+    error, size = float(residual.dot(residual)), float(rhs.dot(rhs))
     if not math.isfinite(error):
         return math.inf
     return math.sqrt(error / size) if size else math.sqrt(error)

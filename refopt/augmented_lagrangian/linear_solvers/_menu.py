@@ -4,6 +4,8 @@ import inspect
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from refopt import _validate
 from refopt.augmented_lagrangian._operators import (
     dense,
@@ -122,6 +124,7 @@ class Menu:
 
     def __init__(self, name: str, precond: Any):
         self._name, self._precond = name, precond
+        self._plain = name in ("auto", "direct") and precond is None
         self._eliminated = Eliminated()
 
     def __call__(
@@ -135,6 +138,8 @@ class Menu:
     def _solve(self, system, rhs, tol, state):
         H, G = system.H, system.G
         size = system.n + system.m
+        if type(H) is type(G) is np.ndarray and size <= DENSE and self._plain:
+            return (*direct(system, rhs, tol, state), "direct")
         iterative = self._name in ("pcg", "minres") or self._precond is not None
         matrices = not (is_operator(H) or is_operator(G))
         if self._name == "minres":
