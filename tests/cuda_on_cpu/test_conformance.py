@@ -15,6 +15,15 @@ def test_kernels_agree_with_the_reference(cupy, family):
     assert all(a.inherited for a in agreements) != has_own
 
 
+def test_cycles_do_not_depend_on_how_many_levels_one_block_takes(cupy, monkeypatch):
+    from refopt_backends.cupy_gpu import _vcycle_levels
+    from refopt_backends.testing import conformance
+
+    for nodes in (0, 300):
+        monkeypatch.setattr(_vcycle_levels, "BOTTOM", nodes)
+        conformance("cupy", families=["vcycle"])
+
+
 def test_agreement_does_not_depend_on_how_the_work_is_cut(cupy, monkeypatch):
     # Few blocks, so that each warp takes several rows, and blocks of the plan of
     # a row or two: what only large problems reach otherwise.

@@ -23,6 +23,10 @@ def launches(compiled):
             with sanitizers.recording(cupy) as made:
                 for case in cases(cupy, np.random.default_rng(0)):
                     getattr(kernels, case.kernel)(*case.build(kernels))
+                    if case.kernel == "vcycle":  # and levels that one block would take
+                        hierarchy, r = case.build(kernels)
+                        hierarchy.bottom = len(hierarchy.levels), None
+                        kernels.vcycle(hierarchy, r)
             made = [one for one in made if one.defines == ("-DREAL=double",)]
             small = {}
             for one in made:

@@ -1,35 +1,16 @@
-// The multilevel network on padded grids of even extents n0 x n1 x n2 and on graphs.
-// Cells with an even sum of indices have colour 0, the others 1; neighbours differ in colour, and
-// cells of degree 0, all of the padding among them, have x = 0. Links are fields w0, w1, w2
-// towards the next cell along each axis, or all 1 where `unit`.
-#include "_warps.cuh"
+// The cycle of the multilevel network, on grids, on graphs, and on all of its coarsest levels by one block.
+#include "_levels.cuh"
 
-// The cell of a thread that has the number t among those of a colour.
-__device__ static inline long long cell(unsigned int t, int colour, int n1, int n2) {
-    const unsigned int half = n2 / 2, row = t / half;
-    return (long long)row * n2 + 2 * (t % half) + ((row % n1 + row / n1 + colour) & 1);
-}
+#define SOLVED(u) (degree[u] > 0 ? b[u] / degree[u] : 0.0f)
 
-// The sum of W x over the neighbours of cell v, in both precisions.
-#define NEIGHBOURS(TYPE)                                                                                              \
-__device__ static inline TYPE neighbours(const float* w0, const float* w1, const float* w2, int unit, const TYPE* x,  \
-                                         long long v, int n1, int n2) {                                               \
-    const long long plane = (long long)n1 * n2;                                                                       \
-    if (unit) return (x[v - plane] + x[v + plane]) + (x[v - n2] + x[v + n2]) + (x[v - 1] + x[v + 1]);                 \
-    return w0[v - plane] * x[v - plane] + w0[v] * x[v + plane] + (w1[v - n2] * x[v - n2] + w1[v] * x[v + n2]) +       \
-           (w2[v - 1] * x[v - 1] + w2[v] * x[v + 1]);                                                                 \
-}
-NEIGHBOURS(float)
-NEIGHBOURS(double)
-#undef NEIGHBOURS
-
-// x = b / D on cells of colour 1, 0 on the others: their solution when the others are zero.
-extern "C" __global__ void begin(const float* degree, const float* b, int n0, int n1, int n2, float* x) {
+// x = w (b + W y) / D on cells of colour 0, where y = b / D on those of colour 1: the first relaxation
+// from zero, after theirs. x is left unset on the latter.
+extern "C" __global__ void begin(const float* degree, const float* w0, const float* w1, const float* w2, int unit,
+                                 const float* b, float w, int n0, int n1, int n2, float* x) {
     const unsigned int t = blockIdx.x * blockDim.x + threadIdx.x;
     if (t >= (long long)n0 * n1 * (n2 / 2)) return;
-    const long long v = cell(t, 1, n1, n2);
-    x[v] = degree[v] > 0 ? b[v] / degree[v] : 0.0f;
-    x[cell(t, 0, n1, n2)] = 0;
+    const long long v = cell(t, 0, n1, n2), plane = (long long)n1 * n2;
+    x[v] = degree[v] > 0 ? w * (b[v] + AROUND(SOLVED)) / degree[v] : 0.0f;
 }
 
 // x = (1 - w) x + w (b + W x) / D on the cells of a colour; b = 0 unless `given`.
@@ -56,12 +37,10 @@ extern "C" __global__ void residual(const float* degree, const float* w0, const 
     r[cell(t, 1, n1, n2)] = 0;
 }
 
-// Sums of that residual over blocks of 2 x 2 x 2 cells, on the padded grid m0 x m1 x m2 of blocks.
-extern "C" __global__ void residual_restrict(const float* degree, const float* w0, const float* w1, const float* w2,
-                                             int unit, const float* b, const float* x, int n0, int n1, int n2, int m0,
-                                             int m1, int m2, float* sums) {
-    const unsigned int u = blockIdx.x * blockDim.x + threadIdx.x;
-    if (u >= (long long)m0 * m1 * m2) return;
+// The sum of that residual over block u of 2 x 2 x 2 cells, on the padded grid of blocks with m1 x m2 in a plane.
+__device__ static inline float of_block(const float* degree, const float* w0, const float* w1, const float* w2, int unit,
+                                        const float* b, const float* x, int n0, int n1, int n2, int m1, int m2,
+                                        unsigned int u) {
     const int k = 2 * (int)(u % m2), j = 2 * (int)(u / m2 % m1), i = 2 * (int)(u / m2 / m1);
     float total = 0;
     if (i > 0 && i < n0 - 1 && j > 0 && j < n1 - 1 && k > 0 && k < n2 - 1)
@@ -71,18 +50,33 @@ extern "C" __global__ void residual_restrict(const float* degree, const float* w
             if (degree[v] > 0)
                 total += b[v] + neighbours(w0, w1, w2, unit, x, v, n1, n2) - degree[v] * x[v];
         }
-    sums[u] = total;
+    return total;
 }
 
-// x += factor e on cells of colour 0, each with the value e of its block.
-extern "C" __global__ void prolong(const float* degree, const float* e, float factor, int n0, int n1, int n2, int m1,
-                                   int m2, float* x) {
+extern "C" __global__ void residual_restrict(const float* degree, const float* w0, const float* w1, const float* w2,
+                                             int unit, const float* b, const float* x, int n0, int n1, int n2, int m0,
+                                             int m1, int m2, float* sums) {
+    const unsigned int u = blockIdx.x * blockDim.x + threadIdx.x;
+    if (u < (long long)m0 * m1 * m2) sums[u] = of_block(degree, w0, w1, w2, unit, b, x, n0, n1, n2, m1, m2, u);
+}
+
+// The block of a cell.
+__device__ static inline long long block_of(long long v, int n1, int n2, int m1, int m2) {
+    const int k = (int)(v % n2), row = (int)(v / n2), j = row % n1, i = row / n1;
+    return ((long long)((i + 1) / 2) * m1 + (j + 1) / 2) * m2 + (k + 1) / 2;
+}
+
+#define CORRECTED(u) (degree[u] > 0 ? x[u] + factor * e[block_of(u, n1, n2, m1, m2)] : 0.0f)
+
+// y = x + factor e on cells of colour 0, each with the value e of its block, and y = (b + W y) / D on the others.
+extern "C" __global__ void prolong_relax(const float* degree, const float* w0, const float* w1, const float* w2, int unit,
+                                         const float* b, const float* x, const float* e, float factor, int n0, int n1,
+                                         int n2, int m1, int m2, float* y) {
     const unsigned int t = blockIdx.x * blockDim.x + threadIdx.x;
     if (t >= (long long)n0 * n1 * (n2 / 2)) return;
-    const long long v = cell(t, 0, n1, n2);
-    if (!(degree[v] > 0)) return;
-    const int k = (int)(v % n2), row = (int)(v / n2), j = row % n1, i = row / n1;
-    x[v] += factor * e[((long long)((i + 1) / 2) * m1 + (j + 1) / 2) * m2 + (k + 1) / 2];
+    const long long own = cell(t, 0, n1, n2), v = cell(t, 1, n1, n2), plane = (long long)n1 * n2;
+    y[own] = CORRECTED(own);
+    y[v] = degree[v] > 0 ? (b[v] + AROUND(CORRECTED)) / degree[v] : 0.0f;
 }
 
 // Graphs of n nodes: row v has `width` links, to the nodes `ends`, n where there is none.
@@ -95,10 +89,22 @@ __device__ static inline float linked(const float* links, const int* ends, int w
     return total;
 }
 
-extern "C" __global__ void begin_rows(const float* degree, const bool* black, const float* b, int n, float* x) {
+// The same sum for b / D instead of x.
+__device__ static inline float solved(const float* degree, const float* links, const int* ends, int width, int n,
+                                      const float* b, int v) {
+    float total = 0;
+    for (int s = 0; s < width; ++s) {
+        const int to = ends[(long long)v * width + s];
+        if (to < n && degree[to] > 0) total += links[(long long)v * width + s] * (b[to] / degree[to]);
+    }
+    return total;
+}
+
+// As `begin`, on a graph.
+extern "C" __global__ void begin_rows(const float* degree, const bool* black, const float* links, const int* ends,
+                                      int width, const float* b, float w, int n, float* x) {
     const int v = blockIdx.x * blockDim.x + threadIdx.x;
-    if (v >= n) return;
-    x[v] = !black[v] && degree[v] > 0 ? b[v] / degree[v] : 0.0f;
+    if (v < n && black[v]) x[v] = degree[v] > 0 ? w * (b[v] + solved(degree, links, ends, width, n, b, v)) / degree[v] : 0.0f;
 }
 
 extern "C" __global__ void relax_rows(const float* degree, const bool* black, const float* links, const int* ends,
@@ -141,84 +147,99 @@ extern "C" __global__ void prolong_parts(const int* number, const float* e, floa
     if (v < size && number[v] < n) x[v] += factor * e[number[v]];
 }
 
-// Conjugate gradients in double precision, on cells of colour 0. Sums are formed by blocks, whose
-// parts the caller adds. Shared memory: a double per warp.
+// The coarsest levels, by one block. A level has a row of `table`: its nodes; links of a row, -1 on a grid and -2 on
+// one whose links are all 1; extents; where its arrays begin in `reals`, `ints` and `work`; and how many members a node
+// of the next level has, 0 for blocks.
+enum { NODES, WIDTH, N0, N1, N2, DEGREE, LINKS, ENDS, BLACK, NUMBER, MEMBERS, SHARE, WORK, COLUMNS };
 
-extern "C" __global__ void scaled(const double* r, double norm, long long n, float* out) {
-    const long long v = blockIdx.x * (long long)blockDim.x + threadIdx.x;
-    if (v < n) out[v] = (float)(r[v] / norm);
+struct Level {
+    int n, width, n0, n1, n2;
+    const float *degree, *links;
+    const int *ends, *black;
+};
+
+__device__ static inline Level level_of(const int* row, const float* reals, const int* ints) {
+    return {row[NODES], row[WIDTH], row[N0], row[N1], row[N2], reals + row[DEGREE], reals + row[LINKS],
+            ints + row[ENDS], ints + row[BLACK]};
 }
 
-// Parts of norm z'r.
-extern "C" __global__ void dot(const float* z, const double* r, double norm, int n0, int n1, int n2, double* parts) {
-    SHARED(double, scratch);
-    const long long half = (long long)n0 * n1 * (n2 / 2);
-    double sum = 0;
-    for (long long t = blockIdx.x * (long long)blockDim.x + threadIdx.x; t < half; t += gridDim.x * blockDim.x) {
-        const long long v = cell((unsigned int)t, 0, n1, n2);
-        sum += norm * z[v] * r[v];
+// The node that a thread has as its t-th of a colour, -1 for none; of so many.
+__device__ static inline int tasks(const Level& l) { return l.width >= 0 ? l.n : l.n / 2; }
+__device__ static inline int node(const Level& l, int t, int colour) {
+    if (l.width >= 0) return (l.black[t] == 0) == (colour == 1) ? t : -1;
+    return (int)cell(t, colour, l.n1, l.n2);
+}
+
+__device__ static inline float near(const Level& l, const float* x, int v) {
+    if (l.width >= 0) return linked(l.links, l.ends, l.width, l.n, x, v);
+    return neighbours(l.links, l.links + l.n, l.links + 2 * l.n, l.width == -2, x, v, l.n1, l.n2);
+}
+
+__device__ static inline void relax_all(const Level& l, const float* b, int colour, float w, float* x) {
+    __syncthreads();
+    for (int t = threadIdx.x; t < tasks(l); t += blockDim.x) {
+        const int v = node(l, t, colour);
+        if (v < 0) continue;
+        float value = 0;
+        if (l.degree[v] > 0) {
+            value = (b[v] + near(l, x, v)) / l.degree[v];
+            if (w != 1) value = (1 - w) * x[v] + w * value;
+        }
+        x[v] = value;
     }
-    sum = block_sum(sum, scratch);
-    if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
 
-// p = norm z + (rho / before) p, without the second term where `first`.
-extern "C" __global__ void direction(const float* z, double norm, const double* rho, const double* before, int first,
-                                     int n0, int n1, int n2, double* p) {
-    const unsigned int t = blockIdx.x * blockDim.x + threadIdx.x;
-    if (t >= (long long)n0 * n1 * (n2 / 2)) return;
-    const long long v = cell(t, 0, n1, n2);
-    p[v] = norm * z[v] + (first ? 0.0 : *rho / *before * p[v]);
-}
-
-// q = D p - W p and parts of p'q.
-extern "C" __global__ void product_dot(const float* degree, const float* w0, const float* w1, const float* w2, int unit,
-                                       const double* p, int n0, int n1, int n2, double* q, double* parts) {
-    SHARED(double, scratch);
-    const long long half = (long long)n0 * n1 * (n2 / 2);
-    double sum = 0;
-    for (long long t = blockIdx.x * (long long)blockDim.x + threadIdx.x; t < half; t += gridDim.x * blockDim.x) {
-        const long long v = cell((unsigned int)t, 0, n1, n2);
-        const double value = degree[v] > 0 ? degree[v] * p[v] - neighbours(w0, w1, w2, unit, p, v, n1, n2) : 0;
-        q[v] = value;
-        sum += p[v] * value;
+extern "C" __global__ void bottom_levels(const int* table, const float* numbers, int levels, const float* reals,
+                                         const int* ints, const float* b, float* work, float* x) {
+    for (int k = 0; k < levels; ++k) {
+        const int* row = table + k * COLUMNS;
+        const Level l = level_of(row, reals, ints);
+        float* const here = k ? work + row[WORK] : x;
+        const float* const rhs = k ? here + l.n : b;
+        for (int v = threadIdx.x; v < l.n; v += blockDim.x) here[v] = 0;
+        relax_all(l, rhs, 1, 1, here);
+        for (int s = 0; s < 2; ++s)
+            if (s == 0 || numbers[3 * k + s] != 0) {
+                relax_all(l, rhs, 0, numbers[3 * k + s], here);
+                relax_all(l, rhs, 1, 1, here);
+            }
+        if (k + 1 == levels) break;
+        const int *next = row + COLUMNS, count = next[NODES];
+        float* const sums = work + next[WORK] + count;
+        __syncthreads();
+        for (int u = threadIdx.x; u < count; u += blockDim.x) {
+            float total = 0;
+            if (row[SHARE] == 0)
+                total = of_block(l.degree, l.links, l.links + l.n, l.links + 2 * l.n, l.width == -2, rhs, here, l.n0, l.n1, l.n2,
+                                 next[N1], next[N2], u);
+            for (int s = 0; s < row[SHARE]; ++s) {
+                const int v = ints[row[MEMBERS] + u * row[SHARE] + s];
+                if (v < l.n && ints[row[NUMBER] + v] < count) total += rhs[v] + near(l, here, v) - l.degree[v] * here[v];
+            }
+            sums[u] = total;
+        }
     }
-    sum = block_sum(sum, scratch);
-    if (threadIdx.x == 0) parts[blockIdx.x] = sum;
-}
-
-// x += alpha p and r -= alpha q with alpha = rho / curvature, and parts of r'r.
-extern "C" __global__ void update_norm(const double* rho, const double* curvature, const double* p, const double* q,
-                                       int n0, int n1, int n2, double* x, double* r, double* parts) {
-    SHARED(double, scratch);
-    const long long half = (long long)n0 * n1 * (n2 / 2);
-    const double alpha = *rho / *curvature;
-    double sum = 0;
-    for (long long t = blockIdx.x * (long long)blockDim.x + threadIdx.x; t < half; t += gridDim.x * blockDim.x) {
-        const long long v = cell((unsigned int)t, 0, n1, n2);
-        x[v] += alpha * p[v];
-        const double value = r[v] - alpha * q[v];
-        r[v] = value;
-        sum += value * value;
+    for (int k = levels - 1; k >= 0; --k) {
+        const int* row = table + k * COLUMNS;
+        const Level l = level_of(row, reals, ints);
+        float* const here = k ? work + row[WORK] : x;
+        const float* const rhs = k ? here + l.n : b;
+        if (k + 1 < levels) {
+            const int* next = row + COLUMNS;
+            const float *e = work + next[WORK], factor = numbers[3 * k + 2];
+            __syncthreads();
+            for (int t = threadIdx.x; t < tasks(l); t += blockDim.x) {
+                const int v = node(l, t, 0);
+                if (v < 0 || !(l.degree[v] > 0)) continue;
+                const long long u = row[SHARE] ? ints[row[NUMBER] + v] : block_of(v, l.n1, l.n2, next[N1], next[N2]);
+                if (u < next[NODES]) here[v] += factor * e[u];
+            }
+            relax_all(l, rhs, 1, 1, here);
+        }
+        for (int s = 1; s >= 0; --s)
+            if (s == 0 || numbers[3 * k + s] != 0) {
+                relax_all(l, rhs, 0, numbers[3 * k + s], here);
+                relax_all(l, rhs, 1, 1, here);
+            }
     }
-    sum = block_sum(sum, scratch);
-    if (threadIdx.x == 0) parts[blockIdx.x] = sum;
-}
-
-// Parts of r'r and of x'(b + r) with r = b - A x, over the cells of both colours.
-extern "C" __global__ void true_residual(const float* degree, const float* w0, const float* w1, const float* w2,
-                                         int unit, const double* b, const double* x, long long n, int n1, int n2,
-                                         double* squares, double* products) {
-    SHARED(double, scratch);
-    double square = 0, product = 0;
-    for (long long v = blockIdx.x * (long long)blockDim.x + threadIdx.x; v < n; v += gridDim.x * blockDim.x) {
-        double r = b[v];
-        if (degree[v] > 0) r += neighbours(w0, w1, w2, unit, x, v, n1, n2) - degree[v] * x[v];
-        square += r * r;
-        product += x[v] * (b[v] + r);
-    }
-    square = block_sum(square, scratch);
-    product = block_sum(product, scratch);
-    if (threadIdx.x == 0) squares[blockIdx.x] = square;
-    if (threadIdx.x == 0) products[blockIdx.x] = product;
 }

@@ -5,6 +5,7 @@ black, the others red, and all neighbours of a cell have the other colour. Every
 matrix D - W with links W >= 0 to the next cell along each axis and a part of D towards air.
 """
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from refopt_backends._array_functions import cumulative_sum
@@ -68,36 +69,63 @@ class Hierarchy(NamedTuple):
 def vcycle_setup(types, degree, dirichlet, weights, parameters):
     """The matrices of all levels; see `_coarser` for how one follows from another."""
     xp = namespace_of(types)
-    parameters = [tuple(map(float, row)) for row in parameters]
-    types, degree, dirichlet = even(types), even(degree), even(dirichlet)
-    fluid = types == 1
+    degree, ground, volume = finest(types, degree, dirichlet)
     if weights is None:
-        weights = tuple(fluid & _ahead(fluid, axis) for axis in range(3))
+        weights = unit_links(volume)
     else:
-        weights = tuple(even(w) for w in weights)
-    ground, volume = xp.astype(dirichlet, xp.float32), xp.astype(fluid, xp.float32)
-    weights = tuple(xp.astype(w, xp.float32) for w in weights)
-    level = _level((xp.astype(degree, xp.float32), weights, ground, volume), parameters[0])
-    levels, steps, graph = [level], [], None
-    shape, blocks = level.degree.shape, None
+        weights = tuple(xp.astype(even(w), xp.float32) for w in weights)
+    rows = rows_of_levels(parameters, degree.shape)
+    matrix = (degree, weights, ground, volume)
+    levels, steps = [_level(matrix, rows[0])], []
+    for k, row in enumerate(rows[1:]):
+        if _splits(levels[-1]):
+            more, parts_of_more = graph_levels(levels[-1], rows[k:])
+            levels, steps = levels + more, steps + parts_of_more
+            break
+        levels.append(_level(_coarser(levels[-1], rows[k][3]), row))
+        steps.append(None)
+    return Hierarchy(levels, steps, xp.nonzero(_flat(volume) > 0)[0])
+
+
+def finest(types, degree, dirichlet):
+    """The finest level's degree, ground and volume: even fields of float32."""
+    xp = namespace_of(types)
+    return tuple(xp.astype(even(x), xp.float32) for x in (degree, dirichlet, types == 1))
+
+
+def unit_links(volume):
+    """1 between cells next to each other that have a volume."""
+    xp = namespace_of(volume)
+    fluid = volume > 0
+    return tuple(xp.astype(fluid & _ahead(fluid, axis), xp.float32) for axis in range(3))
+
+
+def extents_of_levels(shape):
+    """Even padded extents of the grids of all levels, until there is one block."""
+    extents, blocks = [shape], None
     while blocks != (1, 1, 1):
-        blocks = tuple(n // 2 - 1 for n in shape)
-        shape = tuple(n + 2 + n % 2 for n in blocks)
-        *_, scale = parameters[min(len(levels) - 1, len(parameters) - 1)]
-        row = parameters[min(len(levels), len(parameters) - 1)]
-        step = cells = None
-        if graph is None and _splits(level):
-            graph, cells = graph_of(level.degree, level.weights, level.ground, level.volume)
-        if graph is None:
-            level = _level(_coarser(level, scale), row)
-        else:
-            graph, number, members = coarser_graph(graph, scale)
-            step = Parts(number, members)
-            step = step if cells is None else _of_cells(step, cells, level.degree)
-            level = _graph_level(graph, row)
-        levels.append(level)
-        steps.append(step)
-    return Hierarchy(levels, steps, xp.nonzero(_flat(fluid))[0])
+        blocks = tuple(n // 2 - 1 for n in extents[-1])
+        extents.append(tuple(n + 2 + n % 2 for n in blocks))
+    return extents
+
+
+def rows_of_levels(parameters, shape):
+    """The parameters of each level."""
+    parameters = [tuple(map(float, row)) for row in parameters]
+    count = len(extents_of_levels(shape))
+    return [parameters[min(k, len(parameters) - 1)] for k in range(count)]
+
+
+def graph_levels(level, rows):
+    """The levels that follow a grid whose blocks have many parts, and their parts."""
+    graph, cells = graph_of(level.degree, level.weights, level.ground, level.volume)
+    levels, steps = [], []
+    for (*_, scale), row in pairwise(rows):
+        graph, number, members = coarser_graph(graph, scale)
+        steps.append(Parts(number, members))
+        levels.append(_graph_level(graph, row))
+    steps[0] = _of_cells(steps[0], cells, level.degree)
+    return levels, steps
 
 
 def vcycle(hierarchy, r):
@@ -247,7 +275,7 @@ def _coarser(level, scale):
 
 
 def _splits(level):
-    """Whether blocks have more parts than a few of them."""
+    """Whether more than a few blocks have several parts."""
     xp = namespace_of(level.degree)
     _, count = parts(level.degree, level.weights)
     active = xp.astype(level.degree > 0, xp.float32)
@@ -271,18 +299,18 @@ def _level(matrix, parameters):
     xp = namespace_of(ground)
     n0, n1, n2 = (xp.arange(n) for n in degree.shape)
     black = (n0[:, None, None] + n1[None, :, None] + n2[None, None, :]) % 2 == 0
-    sweeps, factor = _work(parameters)
+    sweeps, factor = work_of(parameters)
     return Level(degree, weights, ground, volume, black, sweeps, factor)
 
 
 def _graph_level(graph, parameters):
     degree, ends, weights = graph.rows()
-    sweeps, factor = _work(parameters)
+    sweeps, factor = work_of(parameters)
     ground, volume = graph.ground, graph.volume
     return Level(degree, weights, ground, volume, graph.black, sweeps, factor, ends)
 
 
-def _work(parameters):
+def work_of(parameters):
     first, second, factor, _ = parameters
     return (first,) if second == 0 else (first, second), factor
 
