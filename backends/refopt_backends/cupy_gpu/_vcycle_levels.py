@@ -1,6 +1,7 @@
 """The levels of the multilevel network on a device, and their cycle."""
 
 from functools import cached_property
+from typing import Any
 
 import cupy
 import numpy as np
@@ -202,7 +203,9 @@ class Bottom:
         self.levels = len(levels)
         if not levels:
             return
-        reals, ints, table, begin = [], [cupy.zeros(1, dtype=cupy.int32)], [], 0
+        reals: list[Any] = []
+        ints = [cupy.zeros(1, dtype=cupy.int32)]
+        table, begin = [], 0
         for level, step in zip(levels, [*steps, None], strict=True):
             n, grid = level.degree.size, level.ends is None
             links = level.weights if grid else (level.weights,)

@@ -76,7 +76,8 @@ def vcycle_setup(types, degree, dirichlet, weights, parameters):
         weights = tuple(xp.astype(even(w), xp.float32) for w in weights)
     rows = rows_of_levels(parameters, degree.shape)
     matrix = (degree, weights, ground, volume)
-    levels, steps = [_level(matrix, rows[0])], []
+    levels: list[Level] = [_level(matrix, rows[0])]
+    steps: list[Parts | None] = []
     for k, row in enumerate(rows[1:]):
         if _splits(levels[-1]):
             more, parts_of_more = graph_levels(levels[-1], rows[k:])
