@@ -10,6 +10,7 @@ import numba
 import numpy as np
 
 from refopt_backends.numba_cpu._jit import FAST, jit, parallel_jit, run_parallel, threads_for
+from refopt_backends.numba_cpu._union_find import find, unite
 
 REAL = np.float32
 # Share of blocks with more than one part from which on these become nodes of their own.
@@ -44,23 +45,6 @@ class GraphLevel(NamedTuple):
 
 
 @jit
-def _find(head, i):
-    while head[i] != i:
-        head[i] = head[head[i]]
-        i = head[i]
-    return i
-
-
-@jit
-def _unite(head, one, two):
-    one, two = _find(head, one), _find(head, two)
-    if one < two:
-        head[two] = one
-    elif two < one:
-        head[one] = two
-
-
-@jit
 def _parts_by_links():
     """For each set of the 12 links within a block, the number of parts of its 8 cells."""
     table, head = np.zeros(4096, np.uint8), np.zeros(8, np.int64)
@@ -72,7 +56,7 @@ def _parts_by_links():
                 if links >> (4 * axis + corner) & 1:
                     low = corner & ((1 << axis) - 1)
                     cell = low + ((corner - low) << 1)
-                    _unite(head, cell, cell + (1 << axis))
+                    unite(head, cell, cell + (1 << axis))
         for cell in range(8):
             table[links] += head[cell] == cell
     return table
@@ -211,7 +195,7 @@ def _coarser(place, ground, volume, start, end, axis, weight, scale):
         a, x = start[e], axis[e]
         within[e] = place[a, x] & 1  # and so the next one is in the same block
         if within[e]:
-            _unite(head, a, end[e])
+            unite(head, a, end[e])
     black = count = 0
     for i in range(n):
         if head[i] == i:
@@ -221,7 +205,7 @@ def _coarser(place, ground, volume, start, end, axis, weight, scale):
     blocks = np.empty((count, 3), np.int32)
     next_black, next_red = 0, black
     for i in range(n):
-        root = _find(head, i)
+        root = find(head, i)
         if root == i:
             if _sum_of_block(place, i) & 1 == 0:
                 c = next_black

@@ -7,6 +7,7 @@ import numba
 import numpy as np
 
 from refopt_backends.numba_cpu._jit import FAST, jit, parallel_jit, run_parallel
+from refopt_backends.numba_cpu._union_find import unite
 
 # Cells that are as much work as one element elsewhere: a pass costs about 1 ns a cell, and
 # waking threads for less than half a millisecond lost a factor of four on a busy machine.
@@ -108,23 +109,6 @@ def label_components(types, weights, dirichlet):
 # Runs of fluid cells along the last axis are the elements; `head` their forest, each run
 # pointing to an earlier one of its part.
 @jit
-def _find(head, run):
-    while head[run] != run:
-        head[run] = head[head[run]]
-        run = head[run]
-    return run
-
-
-@jit
-def _unite(head, one, two):
-    one, two = _find(head, one), _find(head, two)
-    if one < two:
-        head[two] = one
-    elif two < one:
-        head[one] = two
-
-
-@jit
 def _join(types, w0, w1, w2):
     n0, n1, n2 = types.shape
     labels = np.zeros((n0, n1, n2), np.int32)
@@ -165,7 +149,7 @@ def _join(types, w0, w1, w2):
                 if w0 is None and end[i, j] and end[p, q]:
                     common = max(begin[i, j], begin[p, q])
                     if common < min(end[i, j], end[p, q]):
-                        _unite(head, row[common], other[common])
+                        unite(head, row[common], other[common])
                     continue
                 one = two = 0
                 for k in range(n2):
@@ -175,7 +159,7 @@ def _join(types, w0, w1, w2):
                             if not w > 0:
                                 continue
                         one, two = row[k], other[k]
-                        _unite(head, one, two)
+                        unite(head, one, two)
     return labels, head
 
 
