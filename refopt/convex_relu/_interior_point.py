@@ -166,12 +166,11 @@ class _Path:
         du, dr = self.system.solve(b, e)
         size = float(xp.max(xp.abs(b)))
         for _ in range(_REFINEMENTS):
-            XdU = du @ program.X.T
-            rest = b - program.pull_cone(program.S * self.weight * XdU) - program.pull(dr)
-            rest = rest - self.scaling.reduced(du)
+            inside = (self.weight * (du @ program.X.T)) @ program.X + self.scaling.reduced(du)
+            rest = b - inside - program.pull(dr)
             if float(xp.max(xp.abs(rest))) <= _REFINED * size:
                 break
-            more, r_more = self.system.solve(rest, e - self.h * dr + program.predict(XdU))
+            more, r_more = self.system.solve(rest, e - self.h * dr + program.apply(du))
             du, dr = du + more, dr + r_more
         return du, dr
 

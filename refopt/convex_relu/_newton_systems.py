@@ -38,7 +38,7 @@ class SampleSystem:
     def solve(self, b: Any, e: Any) -> tuple[Any, Any]:
         """du (C, d) and dr (n,)."""
         program = self.program
-        side = e + program.predict(self._divide(b) @ program.X.T)
+        side = e + program.apply(self._divide(b))
         dr = program.kernels.spd_apply(self.factor, side)
         return self._divide(b - program.pull(dr)), dr
 

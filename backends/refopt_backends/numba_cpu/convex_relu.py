@@ -6,42 +6,72 @@ from scipy.linalg import blas
 from refopt_backends.numba_cpu._jit import FAST, jit
 
 _STRIP = 1024  # samples of a strip, whose part of z stays in the cache
+_BLOCK = 120_000  # numbers of a temporary array that does
 
 
 def masked_gram(X, masks, of, roots):
-    """Half of the rows of a pattern are zero: each pattern's matrix on its own rows."""
+    """Columns of one pattern share a root of lowest rank; then symmetric rank-k updates."""
     n, d = X.shape
-    M = np.zeros((n, n))
-    order = np.argsort(of, kind="stable")
-    ends = np.flatnonzero(np.diff(of[order], append=-1)) + 1
-    first = 0
-    for end in ends:
-        rows = np.flatnonzero(masks[of[order[first]]])
-        if rows.size:
-            stacked = roots[order[first:end]].reshape(-1, d)
-            _add_lower(M, blas.dsyrk(1.0, X[rows] @ stacked.T, lower=True), rows)
-        first = end
+    grams = np.zeros((masks.shape[0], d, d))
+    np.add.at(grams, of, np.matmul(roots.transpose(0, 2, 1), roots))
+    traces = np.trace(grams, axis1=1, axis2=2)
+    factors, patterns = _semidefinite_roots(grams, 1e-16 * traces.max(initial=0.0))
+    M = np.zeros((n, n), order="F")
+    block = max(1, _BLOCK // n)
+    for first in range(0, len(factors), block):
+        Y = factors[first : first + block] @ X.T
+        _mask(Y, masks, patterns[first : first + block])
+        M = blas.dsyrk(1.0, Y.T, beta=1.0, c=M, lower=True, overwrite_c=True)
     _mirror(M)
     return M
 
 
 @jit
-def _add_lower(M, B, rows):
-    """M[rows, rows] += B, upper triangles by rows; B is stored by columns, its lower one given."""
-    for i in range(rows.size):
-        row, column = M[rows[i]], B[:, i]
-        for j in range(i, rows.size):
-            row[rows[j]] += column[j]
+def _semidefinite_roots(grams, least):
+    """Rows R_i with R_i'R_i = grams_i up to `least`, by pivoted Cholesky; i of every row."""
+    P, d, _ = grams.shape
+    rows, patterns, size = np.empty((P * d, d)), np.empty(P * d, np.int64), 0
+    for i in range(P):
+        G, first = grams[i], size
+        diagonal = np.empty(d)
+        for j in range(d):
+            diagonal[j] = G[j, j]
+        for _ in range(d):
+            p = np.argmax(diagonal)
+            if not diagonal[p] > least:
+                break
+            row, root = rows[size], np.sqrt(diagonal[p])
+            row[:] = G[p]
+            for k in range(first, size):
+                t = rows[k, p]
+                for j in range(d):
+                    row[j] -= t * rows[k, j]
+            for j in range(d):
+                row[j] = row[j] / root if diagonal[j] > 0 else 0.0
+                diagonal[j] -= row[j] * row[j]
+            row[p], diagonal[p] = root, 0.0
+            patterns[size] = i
+            size += 1
+    return rows[:size], patterns[:size]
+
+
+@jit
+def _mask(Y, masks, patterns):
+    for k in range(len(patterns)):
+        row, mask = Y[k], masks[patterns[k]]
+        for i in range(row.size):
+            row[i] = row[i] if mask[i] else 0.0
 
 
 @jit
 def _mirror(M):
+    """The lower triangle above the diagonal too."""
     n = M.shape[0]
     for i0 in range(0, n, 64):
         for j0 in range(i0, n, 64):
             for i in range(i0, min(i0 + 64, n)):
                 for j in range(max(j0, i + 1), min(j0 + 64, n)):
-                    M[j, i] = M[i, j]
+                    M[i, j] = M[j, i]
 
 
 def slack_pass(XU, masks, of, sign, h, relax):
