@@ -137,7 +137,7 @@ def test_a_path_shares_its_patterns():
         ({"kappa": np.inf}, "kappa must be positive"),
         ({"relax": 2.0}, "relax must be below 2"),
         ({"epsilon": -0.1}, "epsilon must be nonnegative"),
-        ({"p": 3}, "p must be 2 or infinity"),
+        ({"p": 3}, "p must be 1, 2 or infinity"),
         ({"perturb_mask": [True]}, "perturb_mask must have 3 entries"),
         ({"tol": -1.0}, "tol must be nonnegative"),
     ],

@@ -128,9 +128,9 @@ def fit_convex_relu(
         perturbation switches, (2 D_i - I) X v_i >= epsilon ||v_i||_q with 1/p + 1/q = 1,
         and has the worst losses of what is then a linear prediction: its value is the
         worst objective of the network returned, and an upper bound of the best network's.
-        Alternating directions only, for up to some hundreds of samples; slow for the
-        hinge loss, and where many patterns have next to no room for perturbations.
-    p : {2, inf}, optional
+        An interior point method of its own, for up to about a thousand samples; patterns
+        without room for the perturbations are left out, and zero in `x`.
+    p : {1, 2, inf}, optional
         The norm of perturbations.
     perturb_mask : bool array_like, shape (d,), optional
         Features that may be perturbed, all by default; the bias never is.
@@ -228,7 +228,7 @@ def fit_convex_relu(
     else:
         options = _intake.splitting_options(rho, eta, kappa, relax, adapt_rho)
     attack = _intake.attack_options(xp, epsilon, p, perturb_mask, X.shape[1], bool(bias))
-    if attack and method in ("scp", "gated"):
+    if attack and method in ("admm", "scp", "gated"):
         raise ValueError(f"epsilon must be 0 with method {method!r}, got {attack[0]}")
     generator = _rng.generator(rng)
     everything = given is None and kind == "all"

@@ -36,8 +36,8 @@ def attack_options(xp: Any, epsilon: Any, p: Any, mask: Any, d: int, bias: bool)
     """Perturbations, checked; None without any."""
     epsilon = _validate.nonnegative(epsilon, "epsilon")
     p = _validate.real_number(p, "p")
-    if p not in (2.0, math.inf):
-        raise ValueError(f"p must be 2 or infinity, got {p}")
+    if p not in (1.0, 2.0, math.inf):
+        raise ValueError(f"p must be 1, 2 or infinity, got {p}")
     on = xp.ones(d)
     given = d - bias
     if mask is not None:

@@ -12,7 +12,7 @@ from refopt.convex_relu._interior_point import interior_point, relative_gap
 from refopt.convex_relu._paper_admm import paper_admm
 from refopt.convex_relu._program import LOSSES, Program, columns
 from refopt.convex_relu._recovery import pruned
-from refopt.convex_relu._robust import robust_admm
+from refopt.convex_relu._robust import robust_directions, robust_interior_point
 from refopt.convex_relu._u_steps import Hadamard, Sylvester
 from refopt_backends import resolve
 
@@ -91,7 +91,8 @@ def solve_program(
     splitting : dict, optional
         Options of `admm`, or with ``gamma_ratio`` of `paper_admm`.
     attack : (epsilon, p, on), optional
-        Perturbations to train against, see `robust_admm`.
+        Perturbations to train against, see `robust_interior_point`; patterns without room
+        for them are left out.
     callback, disp
         For `_driver.run`; a callback sees x (2, d, P), fun, dual, gap, nit.
 
@@ -108,6 +109,8 @@ def solve_program(
     g, used = _cones.usable_patterns(xp, X, patterns, strict)
     if attack:  # under which samples of zeros matter
         keep, drop = xp.arange(X.shape[0]), keep[:0]
+        g = robust_directions(xp, X, patterns.T, *attack)
+        used = used & xp.any(g != 0, axis=1)
     masks = xp.take(patterns.T, keep, axis=1)
     f, rows = LOSSES[loss](), xp.take(X, keep, axis=0)
     sides = xp.ones((2, masks.shape[0]), dtype=bool) if sides is None else sides
@@ -139,7 +142,7 @@ def _iterates(program, directions, method, splitting, attack):
         yield _driver.Iterate(x=point, fun=value, error=0.0, record={"dual": dual, "mu": 0.0})
         return 0, "The zero network is optimal."
     if attack:
-        return (yield from robust_admm(program, directions, *attack))
+        return (yield from robust_interior_point(program, directions, *attack))
     if method == "interior-point":
         return (yield from interior_point(program, directions))
     if "gamma_ratio" in splitting:

@@ -1,14 +1,13 @@
 """Worst losses of linear predictions under perturbations, sample by sample.
 
 For z = x'q and b = epsilon ||q_J||_p* the worst loss is (|z - y| + b)^2/2, that of the
-margin y z - b for losses of margins.
+margin y z - b for losses of margins: an increasing function of e >= the inequalities'
+right-hand sides below.
 """
 
 from typing import Any
 
 from refopt.losses import expit
-
-_BISECTIONS = 55
 
 
 def worst(xp: Any, name: str, z: Any, b: Any, y: Any, loss: Any) -> float:
@@ -19,39 +18,52 @@ def worst(xp: Any, name: str, z: Any, b: Any, y: Any, loss: Any) -> float:
     return loss.value(y * z - b, xp.ones_like(z))
 
 
-def proximal(
-    xp: Any, name: str, norm: Any, z0: Any, Y0: Any, y: Any, epsilon: float, wz: float, wy: float
-) -> tuple[Any, Any, Any]:
-    """argmin of worst loss(z, epsilon ||Y||) + wz/2 |z - z0|^2 + wy/2 ||Y - Y0||^2, and t.
+def inequalities(xp: Any, name: str, X: Any, y: Any, norm: Any) -> tuple[Any, Any]:
+    """B (n, 1 or 2, m), b with B (q, local, e) + b >= 0, those of the loss first.
 
-    Given the slope t of the loss both parts are explicit, and t solves an equation in
-    which one side rises and the other falls.
+    Squared e >= |z - y| + norm; logistic e >= norm - y z; hinge e >= 1 + norm - y z, e >= 0.
     """
+    (n, d), m = X.shape, norm.shape[0]
+    B, b = xp.zeros((n, 1 if name == "Logistic" else 2, m)), xp.zeros((n, 2))
+    B[:, :, -1] = 1.0
+    if name == "Squared":
+        B[:, 0, :d], B[:, 1, :d] = -X, X
+        B -= norm
+        return B, xp.stack([y, -y], axis=1)
+    B[:, 0, :d] = y[:, None] * X
+    B[:, 0, :] -= norm
+    b[:, 0] = -1.0
+    return (B, xp.zeros((n, 1))) if name == "Logistic" else (B, b)
 
-    def parts(t):
-        if name == "Squared":
-            a = z0 - y
-            z = y + xp.sign(a) * xp.maximum(xp.abs(a) - t / wz, xp.zeros_like(a))
-        else:
-            z = z0 + y * t / wz
-        return z, norm.shrink(Y0, epsilon * t / wy)
 
-    def excess(t):
-        z, Y = parts(t)
-        b = epsilon * norm(Y)
-        if name == "Squared":
-            return xp.abs(z - y) + b - t
-        m = y * z - b
-        return 1 - m if name == "Hinge" else expit(-m) - t
+def objective(xp: Any, name: str, e: Any) -> tuple[Any, Any]:
+    """First and second derivatives of the loss as a function of e."""
+    if name == "Squared":
+        return e, xp.ones_like(e)
+    if name == "Hinge":
+        return xp.ones_like(e), xp.zeros_like(e)
+    t = expit(e)
+    return t, t * (1 - t)
 
-    low = xp.zeros_like(z0)
-    high = excess(low) if name == "Squared" else xp.ones_like(z0)
-    for _ in range(_BISECTIONS):
-        t = 0.5 * (low + high)
-        up = excess(t) > 0
-        low, high = xp.where(up, t, low), xp.where(up, high, t)
-    t = 0.5 * (low + high)
-    return *parts(t), t
+
+def multipliers(xp: Any, name: str, r: Any, y: Any, mu: float) -> tuple[Any, Any, Any]:
+    """Those of slopes r along x in the interior, t, and e of that slope."""
+    if name == "Squared":
+        t = xp.sqrt(r * r + 4 * mu)
+        return xp.stack([0.5 * (t + r), 0.5 * (t - r)], axis=1), t, t
+    t = -y * r
+    if name == "Hinge":
+        return xp.stack([t, 1 - t], axis=1), t, mu / (1 - t)
+    return t[:, None], t, xp.log(t / (1 - t))
+
+
+def slopes(xp: Any, name: str, z: Any, y: Any) -> tuple[Any, Any]:
+    """t and sigma, the slopes of the loss and along x, of the inequalities' multipliers z."""
+    if name == "Squared":
+        above, below = z[:, 0], z[:, 1]
+        return above + below, above - below
+    t = xp.clip(z[:, 0], 0.0, 1.0)
+    return t, -y * t
 
 
 def dual_value(xp: Any, name: str, sigma: Any, t: Any, y: Any, most: float, loss: Any) -> float:

@@ -64,6 +64,14 @@ class Scaling:
         x0 = (l0 * t - self.xp.sum(l1 * u, axis=1)) / self.det
         return x0, (u - x0[:, None] * l1) / l0[:, None]
 
+    def inverse_square(self) -> Any:
+        """W^-2 of every pair, (N, d + 1, d + 1)."""
+        xp = self.xp
+        w = xp.concat([self.w0[:, None], -self.w], axis=1)
+        J = xp.concat([xp.ones(1), -xp.ones(self.w.shape[1])])
+        square = 2 * w[:, :, None] * w[:, None, :] - xp.eye(J.shape[0]) * J
+        return square / self.eta[:, None, None] ** 2
+
     def reduced(self, u: Any) -> Any:
         """The block of W^-2 for u after the elimination of t, times u."""
         along = (1 - 1 / self.k) * self.xp.sum(self.axis * u, axis=1)
