@@ -13,8 +13,9 @@ import numpy as np
 
 HERE = Path(__file__).parent
 GXX = shutil.which("g++")
+FIBERS = ("-DFIBERS", "-U_FORTIFY_SOURCE")
 KINDS = {
-    "library": ("as_library.h", ("-O2", "-shared", "-fPIC", "-DFIBERS", "-U_FORTIFY_SOURCE")),
+    "library": ("as_library.h", ("-O2", "-shared", "-fPIC", "-Wl,-Bsymbolic", *FIBERS)),
     "thread": ("as_program.h", ("-O1", "-g1", "-fsanitize=thread")),
     "address": ("as_program.h", ("-O1", "-g1", "-fsanitize=address")),
 }

@@ -100,6 +100,14 @@ T atomic_add(T* address, T value) {
     return std::atomic_ref<T>(*address).fetch_add(value, std::memory_order_relaxed);
 }
 
+template <class T>
+T atomic_min(T* address, T value) {
+    std::atomic_ref<T> held(*address);
+    T before = held.load(std::memory_order_relaxed);
+    while (value < before && !held.compare_exchange_weak(before, value, std::memory_order_relaxed)) {}
+    return before;
+}
+
 // Runs `kernel()` on every thread of every block. Returns what went wrong, or
 // an empty string.
 inline std::string run_grid(uint3 grid, uint3 block, std::size_t shared_bytes, const std::function<void()>& kernel) {
@@ -213,6 +221,12 @@ T __shfl_xor_sync(unsigned mask, T value, unsigned bits) {
 inline float atomicAdd(float* address, float value) { return cuda_on_cpu::atomic_add(address, value); }
 inline double atomicAdd(double* address, double value) { return cuda_on_cpu::atomic_add(address, value); }
 inline int atomicAdd(int* address, int value) { return cuda_on_cpu::atomic_add(address, value); }
+inline int atomicMin(int* address, int value) { return cuda_on_cpu::atomic_min(address, value); }
+
+// Past the caches of a multiprocessor: what other threads' atomics have written.
+inline int __ldcg(const int* address) {
+    return std::atomic_ref<int>(*const_cast<int*>(address)).load(std::memory_order_relaxed);
+}
 
 using std::max;
 using std::min;

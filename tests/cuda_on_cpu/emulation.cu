@@ -33,6 +33,14 @@ extern "C" __global__ void count_int32(int* total, int* before) {
     before[blockIdx.x * blockDim.x + threadIdx.x] = atomicAdd(total, 1);
 }
 
+extern "C" __global__ void least_int32(const int* values, int* least, int* seen) {
+    const int t = blockIdx.x * blockDim.x + threadIdx.x, before = atomicMin(least, values[t]);
+    seen[t] = before > __ldcg(least) || before <= values[t];
+}
+
+// A name that the C library has too.
+extern "C" __global__ void step(int* done) { *done = 1; }
+
 extern "C" __global__ void read_too_early(REAL* y) {
     SHARED(REAL, tile);
     y[blockIdx.x * blockDim.x + threadIdx.x] = tile[threadIdx.x];

@@ -48,6 +48,20 @@ def test_atomic_add_loses_nothing_and_returns_the_old_value(cupy, run, dtype):
     np.testing.assert_array_equal(np.sort(before.get()), np.arange(192))
 
 
+def test_atomic_min_keeps_the_least_and_returns_the_old_value(cupy, run):
+    values = np.random.default_rng(0).permutation(192).astype(np.int32) - 50
+    least, seen = cupy.full(1, 100, dtype=np.int32), cupy.zeros(192, np.int32)
+    run("least_int32", cupy.asarray(values), least, seen, grid=(3,))
+    assert least.get() == -50
+    assert seen.get().all()
+
+
+def test_kernels_may_be_called_as_functions_of_the_c_library(cupy, run):
+    done = cupy.zeros(1, np.int32)
+    run("step", done)
+    assert done.get() == 1
+
+
 def test_shared_memory_starts_as_nan_in_every_block(cupy, run):
     y = cupy.zeros(128)
     run("read_too_early", y, grid=(2,), shared_mem=64 * 8)

@@ -79,6 +79,18 @@ PLANTED = {  # file, sanitizer, right text, wrong text
         "        " + BARRIER + "\n            apply_steps",
         "            apply_steps",
     ),
+    "sets are united without atomics": (
+        "poisson.cu",
+        "thread",
+        "before = atomicMin(parent + high, low);",
+        "before = parent[high] == high ? parent[high] = low, high : parent[high];",
+    ),
+    "the coarsest levels are relaxed before the correction is there": (
+        "vcycle.cu",
+        "thread",
+        "factor = numbers[3 * k + 2];\n            __syncthreads();",
+        "factor = numbers[3 * k + 2];",
+    ),
     "the last block stores beyond the end of an array": (
         "transport.cu",
         "address",
