@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import refopt
-from refopt._demos import control, halpern, pressure, sparse_regression, transport
+from refopt._demos import control, halpern, pressure, relu, sparse_regression, transport
 from refopt._demos.row import TOL, Row, arrays, pictures
 
 DEMOS: tuple[Callable[..., Row], ...] = (
@@ -26,6 +26,7 @@ DEMOS: tuple[Callable[..., Row], ...] = (
     halpern.game,
     pressure.smoke,
     control.elliptic,
+    relu.network,
 )
 
 
@@ -115,10 +116,11 @@ def main(argv=None, demos=DEMOS):
 _DESCRIPTION = "Solve real problems, certify the solutions, compare with another method."
 _MEANING = (
     "error: recomputed from the returned solution: of the marginals, or of the optimality\n"
-    f"conditions relative to the penalty, or of strategies, or |b - A x|/|b|;\nat most {TOL:g};\n"
+    "conditions relative to the penalty, or of strategies, or |b - A x|/|b|, or of a network's\n"
+    f"objective; at most {TOL:g};\n"
     f"gap: from a feasible point to a dual value: of transport at most {transport.GAP:g} of the "
     f"largest\ncost, else {sparse_regression.GAP:g} of the objective at zero or a game's largest "
-    "entry;\n"
+    f"entry;\nof a network at most {relu.GAP:g} of its objective, to a bound of all networks;\n"
     "time: the better of two calls, without compilation."
 )
 

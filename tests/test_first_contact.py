@@ -15,7 +15,7 @@ import refopt
 import refopt_backends
 from refopt import __main__ as command
 from refopt import plot, problems
-from refopt._demos import control, halpern, pressure, sparse_regression, transport
+from refopt._demos import control, halpern, pressure, relu, sparse_regression, transport
 
 SMALL = (
     partial(transport.point_cloud, n=120),
@@ -113,6 +113,23 @@ def test_the_certificates_of_the_demos_are_bounds():
     # (the Lasso of an orthonormal design is known: soft thresholding)
     w = np.sign(y) * 0.25
     assert max(sparse_regression.lasso_certificate(np.eye(20), y, 0.75, w)) <= 1e-15
+
+
+def test_a_network_is_certified_outside_the_solver(monkeypatch):
+    row = relu.network("numpy", rows=60)
+    assert row.holds and 0 <= row.gap <= 1e-6 and row.error <= 1e-9
+    assert "SciPy's L-BFGS, 5 starts: 0.0" in row.other
+    solve = refopt.fit_convex_relu
+
+    def careless(*args, **options):
+        result = solve(*args, **options)
+        result.r = 1.001 * result.r
+        result.w2 = 1.001 * result.w2
+        return result
+
+    monkeypatch.setattr(refopt, "fit_convex_relu", careless)
+    row = relu.network("numpy", rows=60)
+    assert not row.holds and row.error > 1e-9
 
 
 def test_a_wrong_strategy_is_not_certified(monkeypatch):
