@@ -7,7 +7,11 @@ from scipy.linalg import lapack
 
 from refopt.augmented_lagrangian._operators import is_operator, is_sparse
 from refopt.augmented_lagrangian.linear_solvers import KKTSystem
-from refopt.augmented_lagrangian.linear_solvers._elimination import control_multipliers, identity
+from refopt.augmented_lagrangian.linear_solvers._elimination import (
+    csr,
+    identity,
+    own_variables,
+)
 
 RANK = 1e-10  # singular values below it, relative to the largest, are zero
 
@@ -25,9 +29,12 @@ def least_squares(problem: Any, g: Any, G: Any, solve: Any, state: dict) -> Any:
     if not (is_sparse(G) or is_operator(G)):
         U, s, Vt = singular_values(xp, G, full_matrices=False)
         return -(U @ (_inverses(xp, s) * (Vt @ g)))
-    estimate = control_multipliers(g, G) if is_sparse(G) else None
-    if estimate is not None:
-        return estimate
+    if is_sparse(G):
+        rows = csr(G)
+        controls, places = own_variables(rows)
+        state["own variables"] = G, controls, places
+        if controls is not None:
+            return -g[controls] / rows.data[places]
     rhs = xp.concatenate((-g, xp.zeros(m)))
     return solve(_unit_system(problem, G), rhs, 1e-10, state)[0][n:]
 

@@ -85,7 +85,7 @@ def _largest(v):
         return 0.0
     if type(v) is np.ndarray and v.shape[0] <= _FEW:
         return max(map(abs, v.tolist()))
-    return float(abs(v).max())
+    return max(float(v.max()), -float(v.min()))
 
 
 def evaluate(problem: Any, x: Any, l: Any) -> Point:

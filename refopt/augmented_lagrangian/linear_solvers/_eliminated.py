@@ -4,17 +4,18 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import diags_array
 from scipy.sparse.linalg import splu
 
 from refopt.augmented_lagrangian.linear_solvers._elimination import (
     ControlStructure,
     ReducedSystem,
     control_structure,
+    csr,
 )
 from refopt.augmented_lagrangian.linear_solvers._krylov import conjugate_gradients
 from refopt.augmented_lagrangian.linear_solvers._separable import separable
-from refopt.augmented_lagrangian.linear_solvers._system import KKTSystem, SolveInfo
+from refopt.augmented_lagrangian.linear_solvers._system import KKTSystem, SolveInfo, relative
 
 MOST = 200  # iterations
 FEW = 30  # with a separable operator, before a factor takes its place
@@ -78,13 +79,15 @@ class Eliminated:
         self._transforms = True  # until they have failed
         self._stale, self._best = True, 0.0
 
-    def reduce(self, system: KKTSystem) -> ReducedSystem | None:
+    def reduce(self, system: KKTSystem, state: dict) -> ReducedSystem | None:
         """The system for the states, None where there is no such structure."""
         H, G = csr(system.H), csr(system.G)
         if self._structure is None or not self._structure.fits(G, H):
             if self._structure is None and G.nnz == self._entries:
                 return None
-            self._structure, self._entries = control_structure(G, H), G.nnz
+            of_G, *own = state.pop("own variables", (None,))
+            own = own if of_G is system.G and own[0] is not None else None
+            self._structure, self._entries = control_structure(G, H, own), G.nnz
             self._stale = True
         if self._structure is None:
             return None
@@ -115,8 +118,8 @@ class Eliminated:
         if user is None and not self._transforms:
             precondition, result = self._by_factor(reduced, right, target)
             spent += result.iterations
-        d = reduced.whole(result.x, rhs)
-        relres, Kd = system.tested(d, rhs)
+        d, Kd = reduced.whole(result.x, rhs)
+        relres = relative(Kd, rhs)
         n, m = system.n, system.m
         inertia = (n, m) if result.definite else (n - 1, m + 1)
 
@@ -124,7 +127,7 @@ class Eliminated:
             right = reduced.right_side(other)
             target = tol * _norm(other)
             solved = conjugate_gradients(reduced.product, right, target, MOST, precondition)
-            return reduced.whole(solved.x, other)
+            return reduced.whole(solved.x, other)[0]
 
         return d, SolveInfo(relres, spent, inertia=inertia, again=again, product=Kd)
 
@@ -141,15 +144,6 @@ class Eliminated:
                 self._best = each
             self._stale = each > 2.0 * self._best + 1.0
         return self._present, result
-
-
-def csr(matrix: Any) -> Any:
-    """In compressed rows, with entries in order."""
-    if getattr(matrix, "format", "") != "csr":
-        matrix = csr_array(matrix)
-    if not matrix.has_sorted_indices:
-        matrix = matrix.sorted_indices()
-    return matrix
 
 
 def _norm(v):

@@ -36,52 +36,70 @@ class ControlStructure:
         self._patterns = _pattern(G), _pattern(H)
         number = np.full(n, -1, dtype=G.indices.dtype)
         number[states] = np.arange(states.size)
-        self.A, self._in_A = _part(G, number, None, states.size)
-        self._W, self._in_W = _part(H, number, number >= 0, states.size)
+        self.A, self._in_A = self._others(G, number, states.size)
+        self._diagonal = _is_diagonal(H)
         self._W_places = None
-        if np.array_equal(self._W.indices, _rows_of(self._W)):
-            self._W_places = _range(self._W.indices)
+        if not self._diagonal:
+            self._W, self._in_W = _part(H, number, states.size)
+            if np.array_equal(self._W.indices, _rows_of(self._W)):
+                self._W_places = _range(self._W.indices)
         on_diagonal = np.count_nonzero(_rows_of(self.A) == self.A.indices)
         self.square = states.size == m == on_diagonal
+
+    def _others(self, G, number, width):
+        """The pattern of G without S, which has one entry in every row, and its places."""
+        kept = np.ones(G.nnz, dtype=bool)
+        kept[self._in_S] = False
+        indices = G.indices[kept]
+        if not isinstance(self.states, slice) or self.states.start:
+            indices = number.take(indices)
+        starts = G.indptr - np.arange(G.indptr.size, dtype=G.indptr.dtype)
+        places = np.flatnonzero(kept)
+        shape = G.shape[0], width
+        return _sparse().csr_array((np.empty(places.size), indices, starts), shape=shape), places
 
     def fits(self, G: Any, H: Any) -> bool:
         """Whether matrices have the pattern that was seen before."""
         return all(
-            new.nnz == old[0].size
-            and np.array_equal(new.indptr, old[1])
-            and np.array_equal(new.indices, old[0])
+            all(_same(*pair) for pair in zip(_pattern(new), old, strict=True))
             for new, old in zip((G, H), self._patterns, strict=True)
         )
 
     def parts(self, G: Any, H: Any) -> tuple[Any, Any, Any, Any]:
         """A, the diagonal of S, W (a vector if it is diagonal) and the diagonal of D."""
-        A = with_data(self.A, G.data[self._in_A])
+        A, S = with_data(self.A, G.data.take(self._in_A)), G.data.take(self._in_S)
+        if self._diagonal:
+            return A, S, H.data[self.states], H.data[self.controls]
         W: Any
         if self._W_places is None:
             W = with_data(self._W, H.data[self._in_W])
         else:
             W = np.zeros(self.A.shape[1])
             W[self._W_places] = H.data[self._in_W]
-        return A, G.data[self._in_S], W, H.diagonal()[self.controls]
+        return A, S, W, H.diagonal()[self.controls]
 
 
-def control_structure(G: Any, H: Any) -> ControlStructure | None:
+def control_structure(G: Any, H: Any, own: Any = None) -> ControlStructure | None:
     """Find a variable of its own for every constraint; None if there is not one for each.
 
     Parameters
     ----------
     G, H : scipy.sparse.csr_array
         Jacobian and Hessian.
+    own : pair of array, optional
+        What `own_variables` has found for this G.
     """
     m, n = G.shape
     if not 0 < m < n:
         return None
-    single = np.bincount(G.indices, minlength=n) == 1
-    rows = _rows_of(H)
-    coupled = np.flatnonzero((rows != H.indices) & (H.data != 0))
-    single[rows[coupled]] = False
-    single[H.indices[coupled]] = False
-    controls, places = _own_variables(G, single)
+    if _is_diagonal(H):
+        controls, places = own_variables(G) if own is None else own
+    else:
+        coupled = np.zeros(n, dtype=bool)
+        rows = _rows_of(H)
+        off = np.flatnonzero((rows != H.indices) & (H.data != 0))
+        coupled[rows[off]] = coupled[H.indices[off]] = True
+        controls, places = own_variables(G, ~coupled)
     if controls is None:
         return None
     free = np.ones(n, dtype=bool)
@@ -89,21 +107,27 @@ def control_structure(G: Any, H: Any) -> ControlStructure | None:
     return ControlStructure(G, H, np.flatnonzero(free), controls, places)
 
 
-def control_multipliers(g: Any, G: Any) -> Any:
-    """Multipliers that solve the equations of each constraint's own variable, or None."""
-    G = _sparse().csr_array(G)
-    controls, places = _own_variables(G, np.bincount(G.indices, minlength=G.shape[1]) == 1)
-    return None if controls is None else -g[controls] / G.data[places]
+def own_variables(G: Any, allowed: Any = None) -> tuple[Any, Any]:
+    """For each row of G a variable that no other row has, and the place of its entry, or None.
 
-
-def _own_variables(G, single):
-    """For each row of G a variable of those marked, and the place of its entry."""
+    Parameters
+    ----------
+    G : scipy.sparse.csr_array
+    allowed : array of bool, optional
+        Which variables may be taken.
+    """
+    m, n = G.shape
+    single = np.bincount(G.indices, minlength=n) == 1
+    if allowed is not None:
+        single &= allowed
+    if np.count_nonzero(single) < m:
+        return None, None
     places = np.flatnonzero(single.take(G.indices) & (G.data != 0))
-    rows = _rows_of(G)[places]
-    if places.size > G.shape[0]:  # the largest comes last
+    rows = np.searchsorted(G.indptr, places, "right") - 1
+    if places.size > m:  # the largest comes last
         order = np.argsort(np.abs(G.data[places]), kind="stable")
         places, rows = places[order], rows[order]
-    chosen = np.full(G.shape[0], -1)
+    chosen = np.full(m, -1)
     chosen[rows] = places
     return (None, None) if (chosen < 0).any() else (G.indices[chosen], chosen)
 
@@ -137,7 +161,7 @@ class ReducedSystem:
         Av = self.A @ v
         Av *= self.s
         Mv = self._transposed @ Av
-        Mv += self.W * v if self.W.ndim == 1 else self.W @ v
+        Mv += self._W_times(v)
         return Mv
 
     @property
@@ -173,16 +197,29 @@ class ReducedSystem:
         dx = v[:n]
         return dx[self.structure.states], dx[self.structure.controls], v[n:]
 
-    def whole(self, dw: Any, rhs: Any) -> Any:
-        """(dx, dl) from the states."""
+    def whole(self, dw: Any, rhs: Any) -> tuple[Any, Any]:
+        """d = (dx, dl) from the states, and K d."""
         _, b, c = self.split(rhs)
         q = c + self._dc * b / self._S if self._dc else c
-        dz = (q - self.A @ dw) / self._T
-        d = np.empty_like(rhs)
-        n = rhs.shape[0] - self._S.size
-        d[self.structure.states], d[self.structure.controls] = dw, dz
-        d[n:] = (b - self._D * dz) / self._S
-        return d
+        Adw = self.A @ dw
+        dz = (q - Adw) / self._T
+        dl = (b - self._D * dz) / self._S
+        u = self._transposed @ dl
+        u += self._W_times(dw)
+        Adw += self._S * dz
+        if self._dc:
+            Adw -= self._dc * dl
+        return self._joined(dw, dz, dl), self._joined(u, self._D * dz + self._S * dl, Adw)
+
+    def _joined(self, state, control, constraint):
+        m, n = constraint.size, state.size + control.size
+        v = np.empty(n + m)
+        v[:n][self.structure.states], v[:n][self.structure.controls] = state, control
+        v[n:] = constraint
+        return v
+
+    def _W_times(self, v):
+        return self.W * v if self.W.ndim == 1 else self.W @ v
 
 
 def _rows_of(matrix):
@@ -200,25 +237,41 @@ def _range(indices):
 
 
 def _pattern(matrix):
-    return matrix.indices.copy(), matrix.indptr.copy()
+    return matrix.indices, matrix.indptr
 
 
-def _part(matrix, number, rows_kept, width):
-    """The pattern of some rows and of the columns that have a number, and its places."""
+def _same(new, old):
+    return new is old or np.array_equal(new, old)
+
+
+def _is_diagonal(matrix):
+    n = matrix.shape[0]
+    return matrix.nnz == n and all(
+        np.array_equal(a, np.arange(a.size)) for a in (matrix.indices, matrix.indptr)
+    )
+
+
+def _part(matrix, number, width):
+    """The pattern of the rows and columns that have a number, and its places."""
     new = number.take(matrix.indices)
+    of_rows = number >= 0
     kept = new >= 0
-    lengths = np.diff(matrix.indptr)
-    if rows_kept is not None:
-        kept &= np.repeat(rows_kept, lengths)
-    kind = matrix.indptr.dtype
-    before = np.zeros(kept.size + 1, dtype=kind)
+    kept &= np.repeat(of_rows, np.diff(matrix.indptr))
+    before = np.zeros(kept.size + 1, dtype=matrix.indptr.dtype)
     np.cumsum(kept, out=before[1:])
-    starts = before[matrix.indptr]
-    if rows_kept is not None:
-        starts = starts[np.append(True, rows_kept)]
+    starts = before[matrix.indptr][np.append(True, of_rows)]
     places = np.flatnonzero(kept)
     arrays = np.ones(places.size), new.take(places), starts
     return _sparse().csr_array(arrays, shape=(starts.size - 1, width)), _range(places)
+
+
+def csr(matrix: Any) -> Any:
+    """In compressed rows, with entries in order."""
+    if getattr(matrix, "format", "") != "csr":
+        matrix = _sparse().csr_array(matrix)
+    if not matrix.has_sorted_indices:
+        matrix = matrix.sorted_indices()
+    return matrix
 
 
 def identity(n):

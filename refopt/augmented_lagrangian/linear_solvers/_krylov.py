@@ -55,6 +55,8 @@ def conjugate_gradients(
         alpha = now / curvature
         q *= alpha
         r -= q
-        x += alpha * p
+        q[:] = p
+        q *= alpha
+        x += q
         before, residual = now, math.sqrt(float(r @ r))
     raise AssertionError("unreachable")

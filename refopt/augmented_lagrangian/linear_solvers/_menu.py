@@ -148,7 +148,7 @@ class Menu:
                 "minres",
             )
         if matrices and (is_sparse(H) or is_sparse(G)) and self._name != "direct":
-            reduced = self._eliminated.reduce(system)
+            reduced = self._eliminated.reduce(system, state)
             if reduced is not None:
                 user = self._user(state, "reduced", reduced.size, system.xp)
                 d, info = self._eliminated.solve(system, reduced, rhs, tol, user)

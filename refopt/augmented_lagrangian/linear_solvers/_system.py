@@ -92,11 +92,16 @@ class KKTSystem:
     def tested(self, d: Any, rhs: Any) -> tuple[float, Any]:
         """The same, and K d."""
         Kd = self.matvec(d)
-        r = Kd - rhs
-        error, size = float(r @ r), float(rhs @ rhs)
-        if not math.isfinite(error):
-            return math.inf, Kd
-        return math.sqrt(error / size if size else error), Kd
+        return relative(Kd, rhs), Kd
+
+
+def relative(Kd: Any, rhs: Any) -> float:
+    """|K d - rhs| / |rhs|, infinite if K d is not finite."""
+    r = Kd - rhs
+    error, size = float(r @ r), float(rhs @ rhs)
+    if not math.isfinite(error):
+        return math.inf
+    return math.sqrt(error / size if size else error)
 
 
 @dataclass
