@@ -200,7 +200,7 @@ def test_a_chain_without_controls_goes_to_a_sparse_factorisation():
         lambda x: 0.5 * (x - a) @ (x - a), a, jac=lambda x: x - a,
         hess=lambda x: sparse.eye_array(n, format="csr"), constraints=constraint, tol=1e-10,
     )  # fmt: skip
-    assert res.success and res.lin_solver == "sparse direct"
+    assert res.success and "sparse" in res.lin_solver
     gL = res.x - a + jac(res.x).T @ res.multipliers
     assert np.abs(gL).max() < 1e-8
 

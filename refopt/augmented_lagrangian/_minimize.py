@@ -82,7 +82,8 @@ def minimize_equality(
         Who solves the Newton systems: "direct", "pcg", "minres", a sketch of `sketch_project`, or
         ``lin_solver(system, rhs, tol, state)`` which returns d and a
         ``linear_solvers.SolveInfo`` or anything else: the residual is computed here.
-        "auto" chooses by sizes and sparsity.
+        "auto" chooses by sizes and sparsity; it keeps a sparse factor as preconditioner of the
+        next systems, where "direct" makes a new one for each.
     precond : LinearOperator or callable, optional
         Preconditioner r -> z of iterative solvers; or ``precond(x, l, system)``, which makes
         one in every iteration for the system "reduced", "projected" or "kkt".

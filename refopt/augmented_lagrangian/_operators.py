@@ -79,7 +79,7 @@ def stack(parts: list, xp: Any) -> Any:
     if any(map(is_operator, parts)):
         return _stacked(parts)
     if any(map(is_sparse, parts)):
-        sparse = _sparse_of(parts)
+        sparse = sparse_library(next(filter(is_sparse, parts)))
         return sparse.vstack([sparse.csr_matrix(G) for G in parts]).tocsr()
     return xp.concatenate(parts)
 
@@ -169,8 +169,16 @@ def _stacked(parts):
     )
 
 
-def _sparse_of(parts):
-    """``scipy.sparse``, or ``cupyx.scipy.sparse``."""
-    one = next(G for G in parts if is_sparse(G))
-    library = type(one).__module__.partition(".")[0]
-    return import_module("scipy.sparse" if library == "scipy" else "cupyx.scipy.sparse")
+def sparse_library(matrix: Any) -> Any:
+    """``scipy.sparse``, or ``cupyx.scipy.sparse``, by the kind of a matrix."""
+    return import_module(f"{_home(matrix)}.sparse")
+
+
+def sparse_linalg(matrix: Any) -> Any:
+    """Its ``linalg``."""
+    return import_module(f"{_home(matrix)}.sparse.linalg")
+
+
+def _home(matrix):
+    library = type(matrix).__module__.partition(".")[0]
+    return "scipy" if library in ("scipy", "numpy") else "cupyx.scipy"

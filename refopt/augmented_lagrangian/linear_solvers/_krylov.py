@@ -1,8 +1,10 @@
-"""Preconditioned conjugate gradients that notice negative curvature."""
+"""Preconditioned conjugate gradients that notice negative curvature, and short GMRES."""
 
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+import numpy as np
 
 
 class Solved(NamedTuple):
@@ -60,3 +62,49 @@ def conjugate_gradients(
         x += q
         before, residual = now, math.sqrt(float(r @ r))
     raise AssertionError("unreachable")
+
+
+def gmres(
+    product: Callable, rhs: Any, target: float, most: int, precondition: Callable
+) -> tuple[Any, int]:
+    """x with ``|rhs - K x| <= target`` by GMRES preconditioned from the right, and iterations.
+
+    No more than `most`; fewer where the residual does not fall fast enough for that many.
+    """
+    size = begin = math.sqrt(float(rhs @ rhs))
+    basis = [rhs / size if size else rhs]
+    steps: list[Any] = []
+    R = np.zeros((most + 1, most))  # the Hessenberg matrix, made triangular by rotations
+    g = np.zeros(most + 1)
+    rotations: list[tuple[float, float]] = []
+    g[0], k = size, 0
+    while size > target and k < most:
+        z = precondition(basis[k])
+        v = product(z)
+        steps.append(z)
+        for i, q in enumerate(basis):
+            R[i, k] = float(q @ v)
+            v = v - R[i, k] * q
+        R[k + 1, k] = height = math.sqrt(float(v @ v))
+        if not math.isfinite(height):
+            break
+        for i, (c, s) in enumerate(rotations):
+            R[i : i + 2, k] = c * R[i, k] + s * R[i + 1, k], c * R[i + 1, k] - s * R[i, k]
+        length = math.hypot(R[k, k], R[k + 1, k])
+        if length == 0.0:
+            break
+        c, s = R[k, k] / length, R[k + 1, k] / length
+        rotations.append((c, s))
+        R[k, k], R[k + 1, k] = length, 0.0
+        g[k : k + 2] = c * g[k], -s * g[k]
+        size, k = abs(g[k + 1]), k + 1
+        # digits so far, for each iteration that is left
+        hopeless = k > 4 and (size / begin) ** (most / k) * begin > target
+        if hopeless or height == 0.0:
+            break
+        basis.append(v / height)
+    x = 0.0 * rhs
+    if k:
+        for weight, z in zip(np.linalg.solve(R[:k, :k], g[:k]), steps, strict=False):
+            x = x + float(weight) * z
+    return x, k

@@ -19,7 +19,7 @@ from refopt.augmented_lagrangian.linear_solvers._eliminated import Eliminated
 from refopt.augmented_lagrangian.linear_solvers._minres import minres
 from refopt.augmented_lagrangian.linear_solvers._projected import projected
 from refopt.augmented_lagrangian.linear_solvers._sketched import KINDS, Sketched
-from refopt.augmented_lagrangian.linear_solvers._sparse import sparse_direct
+from refopt.augmented_lagrangian.linear_solvers._sparse import FrozenFactor, sparse_direct
 from refopt.augmented_lagrangian.linear_solvers._system import KKTSystem, SolveInfo
 
 NAMES = ("auto", "direct", "pcg", "minres")
@@ -125,7 +125,7 @@ class Menu:
     def __init__(self, name: str, precond: Any):
         self._name, self._precond = name, precond
         self._plain = name in ("auto", "direct") and precond is None
-        self._eliminated = Eliminated()
+        self._eliminated, self._frozen = Eliminated(), FrozenFactor()
 
     def __call__(
         self, system: KKTSystem, rhs: Any, tol: float, state: dict
@@ -157,7 +157,10 @@ class Menu:
             if not (is_sparse(H) and is_sparse(G)) and size <= DENSE:
                 return (*direct(_dense(system), rhs, tol, state), "direct")
             if is_sparse(H) or is_sparse(G):
-                return (*sparse_direct(system, rhs, tol, state), "sparse direct")
+                if self._name == "direct":
+                    return (*sparse_direct(system, rhs, tol, state), "sparse direct")
+                solved = self._frozen.solve(system, rhs, tol, state)
+                return (*solved, "frozen sparse factor" if self._frozen.reused else "sparse direct")
             return (*direct(system, rhs, tol, state), "direct")
         if self._name == "direct":
             return (*direct(_dense(system), rhs, tol, state), "direct")

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from refopt.augmented_lagrangian._operators import is_sparse, sparse_library
+
 
 @dataclass
 class KKTSystem:
@@ -52,14 +54,13 @@ class KKTSystem:
 
     @property
     def sparse(self) -> Any:
-        """The matrix in SciPy's compressed columns."""
-        from scipy import sparse
-
-        H, G = sparse.csr_array(self.H), sparse.csr_array(self.G)
+        """The matrix in compressed columns."""
+        library = sparse_library(self.H if is_sparse(self.H) else self.G)
+        H, G = library.csr_matrix(self.H), library.csr_matrix(self.G)
         if self.shift:
-            H = H + self.shift * sparse.eye_array(self.n)
-        corner = -self.dc * sparse.eye_array(self.m) if self.dc else None
-        return sparse.block_array([[H, G.T], [G, corner]], format="csc")
+            H = H + self.shift * library.eye(self.n, format="csr")
+        corner = -self.dc * library.eye(self.m, format="csr") if self.dc else None
+        return library.bmat([[H, G.T], [G, corner]], format="csc")
 
     def product(self, v: Any) -> Any:
         """(H + shift I) v."""
