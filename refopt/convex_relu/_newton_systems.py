@@ -8,13 +8,13 @@ feature. The smaller system is taken.
 from typing import Any
 
 from refopt.convex_relu._program import Program, column_pairs, triangle
-from refopt_backends import cholesky
+from refopt_backends import cholesky, unique_values
 
 
 def smaller_system(program: Program) -> "SampleSystem | PatternSystem":
     """Of as many equations as there are samples, or patterns times features."""
     _, n, d = program.size
-    patterns = program.xp.unique_values(program.of).shape[0]
+    patterns = unique_values(program.of).shape[0]
     return SampleSystem(program) if n <= patterns * d else PatternSystem(program)
 
 
