@@ -159,6 +159,56 @@ def test_the_size_of_b_does_not_matter(size):
     assert counts[0] == counts[1]
 
 
+@pytest.mark.parametrize("beyond", [0, 2])
+@pytest.mark.parametrize("coefficient", [False, True])
+def test_what_lies_around_the_fluid_changes_nothing(beyond, coefficient):
+    """But for air beside it, which is a Dirichlet face, wherever the array ends."""
+    rng = np.random.default_rng(4)
+    inner = pressure_scene("smoke", (27, 30, 33))[1:-1, 1:-1, 1:-1]  # fluid on every side
+    around = (1, 10), (6, 3), (5, 14)
+    cells = np.pad(inner, around, constant_values=beyond)
+    faces = None
+    if coefficient:
+        shapes = [tuple(n + (a == axis) for a, n in enumerate(cells.shape)) for axis in range(3)]
+        faces = tuple(0.5 + rng.random(shape) for shape in shapes)
+    own = [slice(low, low + n + 1) for (low, _), n in zip(around, inner.shape, strict=True)]
+    cut = faces and tuple(
+        face[tuple(slice(s.start, s.stop - (a != axis)) for a, s in enumerate(own))]
+        for axis, face in enumerate(faces)
+    )
+    outside = ("solid", None, "air")[beyond]
+    A = PoissonGrid(cells, coefficient=faces)
+    small = PoissonGrid(inner, coefficient=cut, outside=outside)
+    assert A.types.shape == small.types.shape == tuple(n + 2 for n in inner.shape)
+    b = rng.standard_normal(A.n)
+    x, res = deep_conjugate_direction(A, b, MultilevelNet(), rtol=1e-6, full_output=True)
+    y, other = deep_conjugate_direction(small, b, MultilevelNet(), rtol=1e-6, full_output=True)
+    assert res.success and res.nit == other.nit
+    np.testing.assert_array_equal(x, y)
+    np.testing.assert_array_equal(A.to_grid(x)[cells == 1], x)
+    assert (abs(A.tocsr() - small.tocsr())).max() == 0
+
+
+def test_a_null_space_that_was_denied_is_reported():
+    cells = np.ones((24, 25, 26), int)
+    cells[10] = 0
+    cells[0, 0, 0] = 2  # only one side is a closed room
+    A = PoissonGrid(cells)
+    b = np.random.default_rng(0).standard_normal(A.n)
+    room = A.components()[0] == 1
+    for model in (MultilevelNet(), MultilevelNet().setup(A)):
+        x, res = deep_conjugate_direction(A, b, model, nullspace=None, rtol=1e-6, full_output=True)
+        assert (res.status, res.success) == (
+            5,
+            False,
+        ) and 'nullspace=, or say "auto"' in res.message
+        assert res.residual == pytest.approx(np.linalg.norm(b - A.matvec(x)))
+        assert res.residual == pytest.approx(abs(b[room].mean()) * np.sqrt(room.sum()), rel=1e-4)
+        assert deep_conjugate_direction(A, b, model, nullspace=None)[1] == -5
+    b[room] -= b[room].mean()
+    assert deep_conjugate_direction(A, b, MultilevelNet(), nullspace=None)[1] == 0
+
+
 def test_fluid_without_air_is_solved_for_what_is_consistent():
     cells = np.zeros((20, 20, 20), int)
     cells[1:-1, 1:-1, 1:-1] = 1

@@ -13,7 +13,7 @@ from typing import Any
 from refopt import _status
 from refopt._driver import Iterate
 from refopt.deep_conjugate._directions import preconditioned
-from refopt.deep_conjugate._nullspace import NullSpace
+from refopt.deep_conjugate._nullspace import NullSpace, null_space
 from refopt.deep_conjugate._system import NOT_FINITE, LinearSystem, System, dot
 
 # Restarts in a row that need not halve the true residual, before it is called stalled.
@@ -71,9 +71,14 @@ class GridIteration:
         """The system in the form that the iteration needs."""
         bound, grid = self.model.bound, operator.grid
         whole = bound.A is grid and grid.face_weights is None and bound.kernels is operator.kernels
-        if whole and nullspace.trivial and operator.n:
+        if not nullspace.trivial:
+            return LinearSystem(operator, b, x0, nullspace)
+        floating = null_space("auto", operator, b)
+        if floating.trivial and whole and operator.n:
             return GridSystem(operator, bound.hierarchy, b, x0)
-        return LinearSystem(operator, b, x0, nullspace)
+        system = LinearSystem(operator, b, x0, floating)
+        system.keep_removed()  # as the user said that there is no null space
+        return system
 
     def __call__(self, system: System) -> Generator[Iterate, None, Any]:
         if isinstance(system, GridSystem):

@@ -64,8 +64,9 @@ class PoissonGrid(HoldsNamespace):
     -----
     Memory: one byte per cell, and three doubles more with a `coefficient`.
 
-    Fields of the solver are *padded*: three axes, missing ones of extent 1 put first, one more
-    layer on every side, zero in all cells that are not fluid. ``types``, ``degree`` (the sum of
+    Fields of the solver are *padded*: three axes, missing ones of extent 1 put first, the
+    smallest block of cells that holds all fluid, one more layer on every side, zero in all cells
+    that are not fluid. ``types``, ``degree`` (the sum of
     a cell's weights, as uint8 where all are 1), ``dirichlet`` (its part towards air) and
     ``face_weights`` (None where all are 1, else three fields of weights between a fluid cell
     and the next fluid cell along each axis, zero elsewhere) are such fields, without 1/h^2;
@@ -94,7 +95,9 @@ class PoissonGrid(HoldsNamespace):
         cells = _validate.as_array(cells, "cells")
         self.xp, kernels = resolve(cells, small=cells.size < SMALL, names=("cells",))
         self.cells = _codes(self.xp, cells)
-        self.types = _padded_types(self.xp, self.cells, outside)
+        types = padded_types(self.xp, self.cells, outside)
+        box = _fluid_box(self.xp, types)
+        self.types = self.xp.asarray(types[box], order="C", copy=True)
         self.coefficient = None
         self.face_weights = None
         if coefficient is None:
@@ -104,7 +107,7 @@ class PoissonGrid(HoldsNamespace):
                 self.xp, coefficient, "coefficient", self.cells.shape, least=0.0
             )
             self.face_weights, self.degree, self.dirichlet = _weighted(
-                self.xp, self.types, self.coefficient
+                self.xp, types, self.coefficient, box
             )
         self.n = int(self.xp.count_nonzero(self.cells == FLUID))
         self.shape = (self.n, self.n)
@@ -351,14 +354,36 @@ def _codes(xp, cells):
     return small
 
 
-def _padded_types(xp, cells, outside):
-    missing = 3 - cells.ndim
-    beyond = AIR if outside == "air" else SOLID
-    types = xp.full(tuple(n + 2 for n in (1,) * missing + tuple(cells.shape)), SOLID, dtype=xp.int8)
-    own = (slice(1, -1),) * missing  # beyond axes that are not there is nothing
-    types[own] = beyond
-    types[1:-1, 1:-1, 1:-1] = xp.reshape(cells, (1,) * missing + tuple(cells.shape))
-    return types
+def padded(xp, field, inside, beyond):
+    """A field of cells in three axes, with a layer on every side.
+
+    Missing axes are put first; `beyond` them lies `inside`, as nothing is there.
+    """
+    missing = 3 - field.ndim
+    shape = (1,) * missing + tuple(field.shape)
+    out = xp.full(tuple(n + 2 for n in shape), inside, dtype=field.dtype)
+    out[(slice(1, -1),) * missing] = beyond
+    out[1:-1, 1:-1, 1:-1] = xp.reshape(field, shape)
+    return out
+
+
+def padded_types(xp, cells, outside):
+    """All cells, and what lies beyond them, as a padded field."""
+    return padded(xp, cells, SOLID, AIR if outside == "air" else SOLID)
+
+
+def _fluid_box(xp, types):
+    """The part of a padded field that holds all fluid, and a layer on every side."""
+    fluid = types == FLUID
+    plane = xp.any(fluid, axis=0)
+    along = (xp.any(xp.reshape(fluid, (fluid.shape[0], -1)), axis=1),)
+    along += (xp.any(plane, axis=1), xp.any(plane, axis=0))
+    box = []
+    for there in along:
+        places = xp.nonzero(there)[0]
+        first, last = (int(places[0]), int(places[-1])) if places.shape[0] else (1, 1)
+        box.append(slice(first - 1, last + 2))
+    return tuple(box)
 
 
 def face_arrays(xp, arrays, name, shape, least=None):
@@ -382,8 +407,8 @@ def face_arrays(xp, arrays, name, shape, least=None):
     return tuple(checked)
 
 
-def _weighted(xp, types, coefficient):
-    """Weights between fluid cells, degree and its part towards air."""
+def _weighted(xp, types, coefficient, box):
+    """Weights between fluid cells, degree and its part towards air, in a part of all cells."""
     missing = 3 - len(coefficient)
     fluid, air = types == FLUID, types == AIR
     dirichlet = xp.zeros(types.shape)
@@ -402,4 +427,6 @@ def _weighted(xp, types, coefficient):
             degree[inner] += weight[inner]
             degree[outer] += weight[inner]
         weights.append(weight)
-    return tuple(weights), degree + dirichlet, dirichlet
+    fields = (*weights, degree + dirichlet, dirichlet)
+    w0, w1, w2, *rest = (xp.asarray(field[box], order="C", copy=True) for field in fields)
+    return (w0, w1, w2), *rest

@@ -1,7 +1,13 @@
 """Velocities freed of their divergence, on the faces of a grid of cells."""
 
 from refopt.deep_conjugate._direction import deep_conjugate_direction
-from refopt.deep_conjugate._poisson_grid import SOLID, PoissonGrid, face_arrays
+from refopt.deep_conjugate._poisson_grid import (
+    SOLID,
+    PoissonGrid,
+    face_arrays,
+    padded,
+    padded_types,
+)
 
 
 def poisson_rhs(cells, velocity, *, h=1.0, outside="solid"):
@@ -132,7 +138,8 @@ def project(
 def _velocity(grid, velocity):
     """Copies of the components, 0 on closed faces."""
     velocity = face_arrays(grid.xp, velocity, "velocity", grid.cells.shape)
-    for u, (near, far) in zip(velocity, _sides(grid, grid.types), strict=True):
+    types = padded_types(grid.xp, grid.cells, grid.outside)
+    for u, (near, far) in zip(velocity, _sides(grid, types), strict=True):
         u[...] = grid.xp.where((near != SOLID) & (far != SOLID), u, 0.0)
     return velocity
 
@@ -158,8 +165,8 @@ def _right_hand_side(grid, velocity):
 
 def _without_gradient(grid, velocity, p):
     weights = grid.coefficient or (1.0,) * len(velocity)
-    types = _sides(grid, grid.types)
-    pressure = _sides(grid, grid.pad(p))
+    types = _sides(grid, padded_types(grid.xp, grid.cells, grid.outside))
+    pressure = _sides(grid, padded(grid.xp, grid.to_grid(p), 0.0, 0.0))
     for u, w, kinds, (near, far) in zip(velocity, weights, types, pressure, strict=True):
         is_open = (kinds[0] != SOLID) & (kinds[1] != SOLID)
         u -= grid.xp.where(is_open, w * (far - near) / grid.h, 0.0)

@@ -10,6 +10,10 @@ from scipy.optimize import OptimizeResult
 from refopt import _driver, _status, _validate
 
 MEASURE = "residual"
+OUTSIDE = (
+    "A is singular and b lies outside its range; x solves the rest. Name the vectors that A maps "
+    'to zero with nullspace=, or say "auto".'
+)
 
 
 def run(system, algorithm, *, unit, leave, maxiter, callback, disp, time_limit):
@@ -68,9 +72,11 @@ def finish(system, outcome, *, unit, leave, dtype, full_output):
     """
     xp = system.operator.xp
     residual, energy = system.known or system.verified()
-    status = _settled(outcome.status, residual, system.tau)
+    status, detail = _settled(outcome.status, residual, system.tau), outcome.detail
+    if system.outside > system.tau:
+        status, detail = _status.INFEASIBLE, OUTSIDE
     x = xp.astype(leave(system.solution()), dtype, copy=False)
-    detail = _detail(system, outcome.detail, dtype, unit)
+    detail = _detail(system, detail, dtype, unit)
     if status == _status.INFEASIBLE:
         message = f"{detail} The residual is {residual * unit:.3g}."
     else:

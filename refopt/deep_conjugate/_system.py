@@ -39,6 +39,8 @@ class System:
         r'r of the residual r.
     b_norm, removed : float
         The norm of b, and that of the part in the null space that was taken out of it.
+    outside : float
+        The norm of a part of b outside the range of A that still counts as residual.
     tau : float
         The iteration has converged when ``|r| <= tau`` for the true residual.
     energy : float
@@ -52,7 +54,7 @@ class System:
 
     def __init__(self, operator: Any):
         self.operator = operator
-        self.removed = self.rr = self.b_norm = self.energy = self.tau = 0.0
+        self.removed = self.rr = self.b_norm = self.energy = self.tau = self.outside = 0.0
         self.known: tuple[float, float] | None = None
         self.nit = self.nfev = self.n_model = self.n_fallback = self.n_restart = 0
 
@@ -121,7 +123,13 @@ class LinearSystem(System):
         if self.broken and not dot(r, r) <= self._start_rr:  # what grew is of no use
             self._go_back()
             r = self.r
-        return math.sqrt(dot(r, r)), -0.5 * (dot(self.x, self.b) + dot(self.x, r))
+        norm = math.hypot(math.sqrt(dot(r, r)), self.outside)
+        return norm, -0.5 * (dot(self.x, self.b) + dot(self.x, r))
+
+    def keep_removed(self) -> None:
+        """What was taken out of b counts as residual: the system has no solution but for it."""
+        self.outside, self.removed = self.removed, 0.0
+        self.b_norm = math.hypot(self.b_norm, self.outside)
 
     def _go_back(self):
         """Back to the x with the least residual that is kept."""

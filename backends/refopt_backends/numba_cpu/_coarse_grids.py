@@ -432,7 +432,7 @@ def coarse_levels(types, degree, dirichlet, weights, parameters):
         every.append(_level(by_colour(degree.astype(REAL)), links))
     number, inner = 0, tuple(n // 2 - 1 for n in types.shape)
     while True:
-        apart = unit_falls_apart(types, degree) if fine is None else falls_apart(*fine[:2])
+        apart = unit_falls_apart(types, degree) if fine is None else falls_apart(*fine)
         if apart:
             fine = fine or _unit_fields(types, dirichlet)
             graphs, parts = graph_levels(*fine, lambda n, begin=number: row(begin + n)[3])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from refopt_backends.numba_cpu._jit import FAST, jit, parallel_jit, run_parallel, threads_for
+from refopt_backends.numba_cpu._jit import FAST, jit, parallel_jit, run_parallel
 from refopt_backends.numba_cpu._union_find import find, unite
 
 REAL = np.float32
@@ -63,7 +63,7 @@ def _parts_by_links():
 
 
 @jit
-def _count_parts(w0, w1, w2, ground, table):
+def _count_parts(w0, w1, w2, ground, volume, table):
     """The number of parts of all blocks, and of blocks with any."""
     n0, n1, n2 = ground.shape
     total = blocks = 0
@@ -83,7 +83,8 @@ def _count_parts(w0, w1, w2, ground, table):
                 active = 0
                 for corner in range(8):
                     a, b, c = i + (corner & 1), j + (corner >> 1 & 1), k + (corner >> 2)
-                    active += _is_node(w0, w1, w2, ground, a, b, c)
+                    if volume[a, b, c] > 0:
+                        active += _is_node(w0, w1, w2, ground, a, b, c)
                 if active:
                     total += table[links] + active - 8
                     blocks += 1
@@ -138,9 +139,9 @@ def _count_unit_parts(types, degree, table):
     return total, blocks
 
 
-def falls_apart(weights, ground):
+def falls_apart(weights, ground, volume):
     """Whether blocks have more parts than a few of them."""
-    parts, blocks = _count_parts(*weights, ground, _parts_by_links())
+    parts, blocks = _count_parts(*weights, ground, volume, _parts_by_links())
     return parts - blocks > SPLIT * blocks
 
 
@@ -159,7 +160,7 @@ def _nodes_of(w0, w1, w2, ground, volume):
     for i in range(1, n0 - 1):
         for j in range(1, n1 - 1):
             for k in range(1, n2 - 1):
-                if _is_node(w0, w1, w2, ground, i, j, k):
+                if volume[i, j, k] > 0 and _is_node(w0, w1, w2, ground, i, j, k):
                     number[i, j, k] = n
                     n += 1
                     m += (w0[i, j, k] > 0) + (w1[i, j, k] > 0) + (w2[i, j, k] > 0)
@@ -350,22 +351,27 @@ def _relax_rows(begin, ends, weights, degree, rhs, x, first, last, keep, w):
 
 
 @jit
-def _relax_serial(args, keep, w, bounds):
-    _relax_rows(*args, bounds[0], bounds[-1], keep, w)
+def _sweep_serial(rows, black, sweeps):
+    for colour, keep, w in sweeps:
+        first, last = (0, black) if colour == 0 else (black, rows[3].size)
+        _relax_rows(*rows, first, last, keep, w)
 
 
 @parallel_jit
-def _relax_parallel(args, keep, w, bounds):
-    for s in numba.prange(bounds.size - 1):
-        _relax_rows(*args, bounds[s], bounds[s + 1], keep, w)
+def _sweep_parallel(rows, black, sweeps):
+    pieces = 8
+    for colour, keep, w in sweeps:
+        first, last = (0, black) if colour == 0 else (black, rows[3].size)
+        for s in numba.prange(pieces):
+            begin = first + s * (last - first) // pieces
+            end = first + (s + 1) * (last - first) // pieces
+            _relax_rows(*rows, begin, end, keep, w)
 
 
-def _relax(level, colour, keep, w):
-    first, last = (0, level.black) if colour == 0 else (level.black, level.degree.size)
-    work = level.ends.size
-    bounds = np.linspace(first, last, threads_for(work) + 1).astype(np.int64)
-    args = (level[:-1], REAL(keep), REAL(w), bounds)
-    run_parallel(work, _relax_parallel, _relax_serial, *args)
+def _relax(level, sweeps):
+    """Sweeps over one colour each, given as (colour, keep, weight)."""
+    args = (level[:-1], level.black, np.array(sweeps, REAL))
+    run_parallel(level.ends.size, _sweep_parallel, _sweep_serial, *args)
 
 
 @jit(fastmath=FAST)
@@ -387,15 +393,11 @@ def _correct(degree, x, black, part, coarse, factor):
 
 def graph_cycle(levels, parts, sweeps):
     """The cycle from the first graph down and back."""
+    red = (1, 0, 1)  # solved from the black nodes
     for number, level in enumerate(levels):
         w1, w2, _ = sweeps[number]
         level.x[:-1] = 0
-        _relax(level, 1, 0, 1)
-        _relax(level, 0, 0, w1)
-        _relax(level, 1, 0, 1)
-        if w2 != 0:
-            _relax(level, 0, 1 - w2, w2)
-            _relax(level, 1, 0, 1)
+        _relax(level, (red, (0, 0, w1), red, (0, 1 - w2, w2), red)[: 5 if w2 else 3])
         if number + 1 < len(levels):
             _restrict(*level, parts[number], levels[number + 1].rhs)
     for number in range(len(levels) - 1, -1, -1):
@@ -403,9 +405,4 @@ def graph_cycle(levels, parts, sweeps):
         if number + 1 < len(levels):
             e = levels[number + 1].x
             _correct(level.degree, level.x, level.black, parts[number], e, factor)
-            _relax(level, 1, 0, 1)
-        if w2 != 0:
-            _relax(level, 0, 1 - w2, w2)
-            _relax(level, 1, 0, 1)
-        _relax(level, 0, 1 - w1, w1)
-        _relax(level, 1, 0, 1)
+        _relax(level, (red, (0, 1 - w2, w2), red, (0, 1 - w1, w1), red)[0 if w2 else 2 :])

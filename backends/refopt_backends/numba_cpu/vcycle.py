@@ -457,10 +457,11 @@ class Hierarchy:
 
 
 def even(x):
-    """Layers of zeros after the last, until the padded extents are even."""
-    if all(n % 2 == 0 for n in x.shape):
-        return np.ascontiguousarray(x)
-    return np.pad(x, [(0, n % 2) for n in x.shape])
+    """Zeros after the last layers, until extents are even and long rows whole vectors."""
+    more = [n % 2 for n in x.shape]
+    if x.shape[2] > 50:
+        more[2] = (2 - x.shape[2]) % 16
+    return np.pad(x, [(0, n) for n in more]) if any(more) else np.ascontiguousarray(x)
 
 
 def vcycle_setup(types, degree, dirichlet, weights, parameters):
