@@ -10,7 +10,7 @@ least norm.
 import math
 from typing import Any
 
-from refopt.augmented_lagrangian._operators import is_operator, is_sparse
+from refopt.augmented_lagrangian._operators import is_operator, is_sparse, sparse_library
 from refopt.augmented_lagrangian.linear_solvers import KKTSystem, direct
 
 _RANK = 1e-14  # singular values below it, relative to the largest, are zero
@@ -101,8 +101,4 @@ def _norm(G):
 
 
 def _identity(G, n, xp):
-    if is_sparse(G):
-        from scipy import sparse
-
-        return sparse.eye_array(n, format="csr")
-    return xp.eye(n)
+    return sparse_library(G).eye(n, format="csr") if is_sparse(G) else xp.eye(n)

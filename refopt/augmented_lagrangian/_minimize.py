@@ -74,7 +74,9 @@ def minimize_equality(
         Seed or generator, for sketches.
     backend : str, optional
         "numpy", "numba", "cupy"; by default what `x0` asks for. On CuPy arrays `fun` and
-        the others receive and return CuPy arrays.
+        the others receive and return CuPy arrays, and sparse matrices of ``cupyx``. Sparse
+        factors are made on the host there, as ``cupyx`` does; operators as Jacobians of several
+        constraints are not offered.
     preset : {"paper"}, optional
         Call `adasketch_newton`, whose options go into `unknown`; options that are given win over
         its defaults.

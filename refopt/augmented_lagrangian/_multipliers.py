@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from scipy.linalg import lapack
 
-from refopt.augmented_lagrangian._operators import is_operator, is_sparse
+from refopt.augmented_lagrangian._operators import is_operator, is_sparse, sparse_library
 from refopt.augmented_lagrangian.linear_solvers import KKTSystem
 from refopt.augmented_lagrangian.linear_solvers._elimination import (
     csr,
-    identity,
+    on_host,
     own_variables,
 )
 
@@ -31,10 +31,10 @@ def least_squares(problem: Any, g: Any, G: Any, solve: Any, state: dict) -> Any:
         return -(U @ (_inverses(xp, s) * (Vt @ g)))
     if is_sparse(G):
         rows = csr(G)
-        controls, places = own_variables(rows)
+        controls, places = own_variables(on_host(rows))
         state["own variables"] = G, controls, places
         if controls is not None:
-            return -g[controls] / rows.data[places]
+            return -g[xp.asarray(controls)] / rows.data[xp.asarray(places)]
     rhs = xp.concatenate((-g, xp.zeros(m)))
     return solve(_unit_system(problem, G), rhs, 1e-10, state)[0][n:]
 
@@ -51,7 +51,7 @@ def least_norm(problem: Any, G: Any, c: Any, solve: Any, state: dict) -> Any:
 
 def _unit_system(problem, G):
     n, xp = problem.n, problem.xp
-    return KKTSystem(identity(n) if is_sparse(G) else xp.eye(n), G, xp)
+    return KKTSystem(sparse_library(G).eye(n, format="csr") if is_sparse(G) else xp.eye(n), G, xp)
 
 
 def null_space(xp: Any, G: Any) -> Any:

@@ -3,10 +3,9 @@
 import copy
 
 from scipy.optimize import HessianUpdateStrategy
-from scipy.sparse.linalg import LinearOperator
 
 from refopt.augmented_lagrangian._derivatives import SCHEMES, Both, difference
-from refopt.augmented_lagrangian._operators import matrix, of_shape, vector
+from refopt.augmented_lagrangian._operators import matrix, of_shape, symmetric_operator, vector
 
 
 class Objective:
@@ -78,7 +77,7 @@ class Objective:
                 Hv = vector(self._hessp(x.copy(), v.reshape(-1).copy(), *self._args), xp, "hessp")
                 return of_shape(Hv.reshape(-1), x.shape, "hessp")
 
-            return LinearOperator((n, n), matvec=product, rmatvec=product, dtype=float)
+            return symmetric_operator(product, n, xp)
 
         def gradient(z):
             return self.gradient(z, 0.0)

@@ -18,7 +18,17 @@ def matrix(value: Any, xp: Any, name: str = "hess") -> Any:
 
     A copy: functions may write into one array, and return it, time and again. The indices of
     compressed rows and columns are not copied: a matrix of another pattern has arrays of its own.
+
+    Raises
+    ------
+    TypeError
+        A matrix or an operator of SciPy where arrays are CuPy's.
     """
+    if xp.__name__ == "cupy" and type(value).__module__.startswith("scipy"):
+        kind = type(value).__name__
+        raise TypeError(
+            f"{name} must return arrays, matrices or operators of CuPy, got SciPy's {kind}"
+        )
     if type(value) is np.ndarray and value.dtype is _DOUBLE and value.ndim == 2:
         return value.copy()
     if is_sparse(value):
@@ -84,20 +94,14 @@ def stack(parts: list, xp: Any) -> Any:
     return xp.concatenate(parts)
 
 
-def total(parts: list) -> Any:
+def total(parts: list, xp: Any = np) -> Any:
     """Their sum, None if there are none."""
     if len(parts) < 2:
         return parts[0] if parts else None
     if len(parts) == 2 and type(parts[0]) is type(parts[1]) is np.ndarray:
         return parts[0] + parts[1]
     if any(map(is_operator, parts)):
-        operators = [aslinearoperator(H) for H in parts]
-        return LinearOperator(
-            operators[0].shape,
-            matvec=lambda v: sum(H.matvec(v) for H in operators),
-            rmatvec=lambda v: sum(H.matvec(v) for H in operators),  # all symmetric
-            dtype=float,
-        )
+        return symmetric_operator(lambda v: sum(H @ v for H in parts), parts[0].shape[0], xp)
     if any(map(is_sparse, parts)) and not all(map(is_sparse, parts)):
         parts = [H.toarray() if is_sparse(H) else H for H in parts]
     return reduce(_plus, parts)
@@ -108,6 +112,7 @@ def restrict(A: Any, rows: Any = None, columns: Any = None) -> Any:
     if not is_operator(A):
         A = A if rows is None else A[rows]
         return A if columns is None else A[:, columns]
+    _not_on_device([A])
     shape = tuple(
         size if kept is None else kept.shape[0]
         for size, kept in zip(A.shape, (rows, columns), strict=True)
@@ -143,6 +148,14 @@ def _plus(A, B):
     return A + B
 
 
+def _not_on_device(parts):
+    if any(type(A).__module__.startswith("cupy") for A in parts):
+        raise TypeError(
+            "constraints must return CSR matrices, not operators, where several are put together "
+            "or variables are fixed on CuPy arrays"
+        )
+
+
 def _kept(v, indices):
     return v if indices is None else v[indices]
 
@@ -156,6 +169,7 @@ def _spread(v, indices, size):
 
 
 def _stacked(parts):
+    _not_on_device(parts)
     operators = [aslinearoperator(G) for G in parts]
     ends = np.cumsum([G.shape[0] for G in operators])
     return LinearOperator(
@@ -167,6 +181,13 @@ def _stacked(parts):
         ),
         dtype=float,
     )
+
+
+def symmetric_operator(product: Any, n: int, xp: Any) -> Any:
+    """A symmetric matrix that is known by its products, of SciPy or CuPy."""
+    home = "cupyx.scipy" if xp.__name__ == "cupy" else "scipy"
+    kind = import_module(f"{home}.sparse.linalg").LinearOperator
+    return kind((n, n), matvec=product, rmatvec=product, dtype=float)
 
 
 def sparse_library(matrix: Any) -> Any:

@@ -133,11 +133,11 @@ class EqualityProblem:
             first += piece.size
         if self.small:
             parts = [H.toarray() if is_sparse(H) else H for H in parts]
-        H = total(parts)
+        H = total(parts, self.xp)
         if H is not None and self._free is not None:
             H = restrict(H, self._free, self._free)
         if self._quasi is not None:
-            H = total([self._quasi.matrix] if H is None else [H, self._quasi.matrix])
+            H = total([self._quasi.matrix] if H is None else [H, self._quasi.matrix], self.xp)
         return self.xp.zeros((self.n, self.n)) if H is None else H
 
     def split(self, v):

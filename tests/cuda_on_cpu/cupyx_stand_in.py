@@ -1,5 +1,6 @@
 """``cupyx.scipy`` with ``fft``, ``linalg``, ``sparse`` and ``sparse.linalg``, all in one module."""
 
+import copy
 import sys
 from contextlib import contextmanager
 
@@ -126,6 +127,9 @@ class _Sparse:
     def copy(self):
         return _wrap(self._host.copy())
 
+    def __copy__(self):
+        return _wrap(copy.copy(self._host))
+
     def transpose(self):
         return self.T
 
@@ -147,6 +151,7 @@ class _Sparse:
 
 class _Compressed(_Sparse):
     has_canonical_format = property(lambda self: self._host.has_canonical_format)
+    has_sorted_indices = property(lambda self: bool(self._host.has_sorted_indices))
     indices, indptr = map(_Sparse._array, ("indices", "indptr"))
 
     def __getitem__(self, key):

@@ -4,9 +4,8 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.sparse import diags_array
-from scipy.sparse.linalg import splu
 
+from refopt.augmented_lagrangian._operators import sparse_linalg
 from refopt.augmented_lagrangian.linear_solvers._elimination import (
     ControlStructure,
     ReducedSystem,
@@ -34,14 +33,14 @@ class MatchedFactor:
     name = "matched factor"
 
     def __init__(self, reduced: ReducedSystem):
-        A, s = reduced.A, np.sqrt(np.abs(reduced.s))
-        scaled = type(A)((A.data * np.repeat(s, np.diff(A.indptr)), A.indices, A.indptr), A.shape)
-        sign = np.where(A.diagonal() < 0, -1.0, 1.0)
-        C = scaled + diags_array(sign * np.sqrt(np.abs(reduced.hessian_diagonal)))
+        xp = reduced.structure.xp
+        half = reduced.scaled(xp.sqrt(abs(reduced.s)))
+        sign = xp.where(reduced.A.diagonal() < 0, -1.0, 1.0)
+        C = half + reduced.diagonal_matrix(sign * xp.sqrt(abs(reduced.hessian_diagonal)))
         self._lu = symmetric_factor(C.tocsc().astype(np.float32))
 
     def __call__(self, r: Any) -> Any:
-        size = np.abs(r).max() or 1.0
+        size = float(abs(r).max()) or 1.0
         half = self._lu.solve((r / size).astype(np.float32), "T")
         return size * self._lu.solve(half).astype(np.float64)
 
@@ -61,6 +60,7 @@ class WholeFactor:
 def symmetric_factor(matrix: Any) -> Any:
     """SuperLU for a matrix of symmetric pattern, with pivots from the diagonal."""
     options = {"SymmetricMode": True}
+    splu = sparse_linalg(matrix).splu
     return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=1e-3, options=options)
 
 
@@ -87,12 +87,12 @@ class Eliminated:
                 return None
             of_G, *own = state.pop("own variables", (None,))
             own = own if of_G is system.G and own[0] is not None else None
-            self._structure, self._entries = control_structure(G, H, own), G.nnz
+            self._structure, self._entries = control_structure(G, H, own, system.xp), G.nnz
             self._stale = True
         if self._structure is None:
             return None
         reduced = ReducedSystem(self._structure, G, H, system.shift, system.dc)
-        return reduced if np.isfinite(reduced.s).all() else None
+        return reduced if bool(system.xp.isfinite(reduced.s).all()) else None
 
     def preconditioner(self, user: Any) -> str:
         """Its name."""

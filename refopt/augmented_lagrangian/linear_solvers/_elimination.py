@@ -11,100 +11,131 @@ leaves a symmetric system for the other variables, the states w, with ``T = S + 
     dz = (q - A dw)/T,    dl = (b - D dz)/S
 """
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from refopt.augmented_lagrangian._operators import with_data
+from refopt.augmented_lagrangian._operators import sparse_library, with_data
 
 
 class ControlStructure:
     """Which variables are states and which controls, and where their derivatives are stored.
 
+    Found on the host; CuPy's arrays are brought there once, and indices back.
+
     Attributes
     ----------
+    xp, library : module
+        Of the arrays and of the sparse matrices.
     states, controls : array or slice
         Indices of variables; control i belongs to constraint i.
+    A : sparse matrix
+        The pattern of the constraints' derivatives in the states, on the host.
     square : bool
         Whether there are as many states as constraints, each on the diagonal of A.
     """
 
-    def __init__(self, G, H, states, controls, places):
+    def __init__(self, G, H, states, controls, places, xp=np):
         m, n = G.shape
-        self.states, self.controls, self._in_S = _range(states), _range(controls), places
-        self._patterns = _pattern(G), _pattern(H)
+        self.xp = xp
+        states, self._in_S = _range(states), places
+        self.states, self.controls = self._moved(states), self._moved(_range(controls))
         number = np.full(n, -1, dtype=G.indices.dtype)
-        number[states] = np.arange(states.size)
-        self.A, self._in_A = self._others(G, number, states.size)
+        number[states] = np.arange(n - m)
+        self.A, in_A = self._others(G, number, states)
+        self._in_A, self._in_S = xp.asarray(in_A), xp.asarray(places)
         self._diagonal = _is_diagonal(H)
         self._W_places = None
         if not self._diagonal:
-            self._W, self._in_W = _part(H, number, states.size)
+            self._W, in_W = _part(H, number, n - m)
             if np.array_equal(self._W.indices, _rows_of(self._W)):
-                self._W_places = _range(self._W.indices)
-        on_diagonal = np.count_nonzero(_rows_of(self.A) == self.A.indices)
-        self.square = states.size == m == on_diagonal
+                self._W_places = self._moved(_range(self._W.indices))
+            self._in_W = self._moved(in_W)
+        rows = _rows_of(self.A)
+        self.rows = xp.asarray(rows)
+        self.square = n - m == m == np.count_nonzero(rows == self.A.indices)
+        self._there: Any = None
 
-    def _others(self, G, number, width):
+    def _moved(self, indices):
+        """Indices as an array of the namespace; a slice stays one."""
+        return indices if isinstance(indices, slice) else self.xp.asarray(indices)
+
+    def seen(self, G, H):
+        """Remember the patterns of matrices, as they are."""
+        self.library = sparse_library(G)
+        self._patterns = _pattern(G), _pattern(H)
+        self._there = self.A if self.xp is np else self.library.csr_matrix(self.A)
+        if not self._diagonal and self.xp is not np:
+            self._W = self.library.csr_matrix(self._W)
+
+    def _others(self, G, number, states):
         """The pattern of G without S, which has one entry in every row, and its places."""
         kept = np.ones(G.nnz, dtype=bool)
         kept[self._in_S] = False
         indices = G.indices[kept]
-        if not isinstance(self.states, slice) or self.states.start:
+        if not isinstance(states, slice) or states.start:
             indices = number.take(indices)
         starts = G.indptr - np.arange(G.indptr.size, dtype=G.indptr.dtype)
         places = np.flatnonzero(kept)
-        shape = G.shape[0], width
-        return _sparse().csr_array((np.empty(places.size), indices, starts), shape=shape), places
+        shape = G.shape[0], G.shape[1] - G.shape[0]
+        return csr_array((np.empty(places.size), indices, starts), shape=shape), places
 
     def fits(self, G: Any, H: Any) -> bool:
         """Whether matrices have the pattern that was seen before."""
         return all(
-            all(_same(*pair) for pair in zip(_pattern(new), old, strict=True))
+            all(self._same(*pair) for pair in zip(_pattern(new), old, strict=True))
             for new, old in zip((G, H), self._patterns, strict=True)
         )
 
+    def _same(self, new, old):
+        return new is old or bool(self.xp.array_equal(new, old))
+
     def parts(self, G: Any, H: Any) -> tuple[Any, Any, Any, Any]:
         """A, the diagonal of S, W (a vector if it is diagonal) and the diagonal of D."""
-        A, S = with_data(self.A, G.data.take(self._in_A)), G.data.take(self._in_S)
+        A, S = with_data(self._there, G.data.take(self._in_A)), G.data.take(self._in_S)
         if self._diagonal:
             return A, S, H.data[self.states], H.data[self.controls]
         W: Any
         if self._W_places is None:
             W = with_data(self._W, H.data[self._in_W])
         else:
-            W = np.zeros(self.A.shape[1])
+            W = self.xp.zeros(self.A.shape[1])
             W[self._W_places] = H.data[self._in_W]
         return A, S, W, H.diagonal()[self.controls]
 
 
-def control_structure(G: Any, H: Any, own: Any = None) -> ControlStructure | None:
+def control_structure(G: Any, H: Any, own: Any = None, xp: Any = np) -> ControlStructure | None:
     """Find a variable of its own for every constraint; None if there is not one for each.
 
     Parameters
     ----------
-    G, H : scipy.sparse.csr_array
-        Jacobian and Hessian.
+    G, H : sparse matrix
+        Jacobian and Hessian in compressed rows, of SciPy or CuPy.
     own : pair of array, optional
         What `own_variables` has found for this G.
+    xp : module, optional
+        The array namespace.
     """
     m, n = G.shape
     if not 0 < m < n:
         return None
-    if _is_diagonal(H):
-        controls, places = own_variables(G) if own is None else own
+    rows_G, rows_H = on_host(G), on_host(H)
+    if _is_diagonal(rows_H):
+        controls, places = own_variables(rows_G) if own is None else own
     else:
         coupled = np.zeros(n, dtype=bool)
-        rows = _rows_of(H)
-        off = np.flatnonzero((rows != H.indices) & (H.data != 0))
-        coupled[rows[off]] = coupled[H.indices[off]] = True
-        controls, places = own_variables(G, ~coupled)
+        rows = _rows_of(rows_H)
+        off = np.flatnonzero((rows != rows_H.indices) & (rows_H.data != 0))
+        coupled[rows[off]] = coupled[rows_H.indices[off]] = True
+        controls, places = own_variables(rows_G, ~coupled)
     if controls is None:
         return None
     free = np.ones(n, dtype=bool)
     free[controls] = False
-    return ControlStructure(G, H, np.flatnonzero(free), controls, places)
+    structure = ControlStructure(rows_G, rows_H, np.flatnonzero(free), controls, places, xp)
+    structure.seen(G, H)
+    return structure
 
 
 def own_variables(G: Any, allowed: Any = None) -> tuple[Any, Any]:
@@ -149,7 +180,7 @@ class ReducedSystem:
         self.A, self._S, W, D = structure.parts(G, H)
         self._D = D + shift
         if shift:
-            W = W + shift if W.ndim == 1 else W + shift * identity(W.shape[0])
+            W = W + shift if W.ndim == 1 else W + shift * self._identity(W.shape[0])
         self.W = W
         self._T = self._S + dc * self._D / self._S if dc else self._S
         self._dc = dc
@@ -172,13 +203,23 @@ class ReducedSystem:
     @property
     def matrix(self) -> Any:
         """The matrix itself, which has more entries than A."""
-        scaled = with_data(self.A, self.A.data * np.repeat(self.s, np.diff(self.A.indptr)))
-        return (self._transposed @ scaled + self.hessian).tocsc()
+        return (self._transposed @ self.scaled(self.s) + self.hessian).tocsc()
+
+    def scaled(self, factors: Any) -> Any:
+        """diag(factors) A."""
+        return with_data(self.A, self.A.data * factors.take(self.structure.rows))
 
     @property
     def hessian(self) -> Any:
         """W as a sparse matrix."""
-        return _sparse().diags_array(self.W, format="csr") if self.W.ndim == 1 else self.W
+        return self.diagonal_matrix(self.W) if self.W.ndim == 1 else self.W
+
+    def diagonal_matrix(self, v: Any) -> Any:
+        """diag(v), sparse."""
+        return with_data(self._identity(v.size), v)
+
+    def _identity(self, n):
+        return self.structure.library.eye(n, format="csr")
 
     @property
     def hessian_diagonal(self) -> Any:
@@ -213,7 +254,7 @@ class ReducedSystem:
 
     def _joined(self, state, control, constraint):
         m, n = constraint.size, state.size + control.size
-        v = np.empty(n + m)
+        v = self.structure.xp.empty(n + m)
         v[:n][self.structure.states], v[:n][self.structure.controls] = state, control
         v[n:] = constraint
         return v
@@ -240,10 +281,6 @@ def _pattern(matrix):
     return matrix.indices, matrix.indptr
 
 
-def _same(new, old):
-    return new is old or np.array_equal(new, old)
-
-
 def _is_diagonal(matrix):
     n = matrix.shape[0]
     return matrix.nnz == n and all(
@@ -262,22 +299,19 @@ def _part(matrix, number, width):
     starts = before[matrix.indptr][np.append(True, of_rows)]
     places = np.flatnonzero(kept)
     arrays = np.ones(places.size), new.take(places), starts
-    return _sparse().csr_array(arrays, shape=(starts.size - 1, width)), _range(places)
+    return csr_array(arrays, shape=(starts.size - 1, width)), _range(places)
 
 
 def csr(matrix: Any) -> Any:
     """In compressed rows, with entries in order."""
     if getattr(matrix, "format", "") != "csr":
-        matrix = _sparse().csr_array(matrix)
+        matrix = sparse_library(matrix).csr_matrix(matrix)
     if not matrix.has_sorted_indices:
-        matrix = matrix.sorted_indices()
+        matrix = matrix.copy()
+        matrix.sort_indices()
     return matrix
 
 
-def identity(n):
-    """The sparse identity."""
-    return _sparse().eye_array(n, format="csr")
-
-
-def _sparse():
-    return import_module("scipy.sparse")
+def on_host(matrix: Any) -> Any:
+    """SciPy's matrix: the same one, or a copy of CuPy's."""
+    return matrix.get() if hasattr(matrix, "get") else matrix

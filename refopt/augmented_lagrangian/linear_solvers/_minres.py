@@ -12,8 +12,8 @@ def minres(
     system: KKTSystem, rhs: Any, tol: float, state: dict, precondition: Any = None
 ) -> tuple[Any, SolveInfo]:
     """Solve with products alone. Stagnates near 1e-7 where K is ill conditioned."""
-    home = "cupyx.scipy" if system.xp.__name__ == "cupy" else "scipy"
-    library = import_module(f"{home}.sparse.linalg")
+    cupy = system.xp.__name__ == "cupy"
+    library = import_module(f"{'cupyx.scipy' if cupy else 'scipy'}.sparse.linalg")
     size = rhs.shape[0]
     K = library.LinearOperator((size, size), matvec=system.matvec, dtype=float)
     M = None
@@ -24,6 +24,7 @@ def minres(
     def counted(_):
         count[0] += 1
 
-    d, _ = library.minres(K, rhs, rtol=0.1 * tol, maxiter=MOST, M=M, callback=counted)
+    accuracy = {"tol" if cupy else "rtol": 0.1 * tol}
+    d, _ = library.minres(K, rhs, maxiter=MOST, M=M, callback=counted, **accuracy)
     relres, Kd = system.tested(d, rhs)
     return d, SolveInfo(relres, count[0], product=Kd)

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from refopt_backends import sine_transform
+
 NEAR = 0.5  # deviation from the means that still makes a preconditioner, relative
 LONGEST = 2000  # side of a grid for which eigenvectors are stored
 
@@ -25,16 +27,17 @@ class Separable:
 
     name = "separable operator"
 
-    def __init__(self, sides: list, weight: float, scale: float, shape: tuple[int, ...]):
+    def __init__(self, sides: list, weight: float, scale: float, shape: tuple[int, ...], xp: Any):
         self._shape = shape
-        self._transform, waves = transforms(sides)
+        self._transform, waves = transforms(sides, xp)
         total = np.zeros(1)
         for values in waves:
             total = np.add.outer(total, values)
-        self._inverse = (1.0 / (weight + scale * total.reshape(shape) ** 2)).astype(np.float32)
+        inverse = 1.0 / (weight + scale * total.reshape(shape) ** 2)
+        self._inverse = xp.asarray(inverse.astype(np.float32))
 
     def __call__(self, r: Any) -> Any:
-        size = np.abs(r).max() or 1.0
+        size = float(abs(r).max()) or 1.0
         z = self._transform((r / size).astype(np.float32).reshape(self._shape), False)
         z *= self._inverse
         return size * self._transform(z, True).ravel().astype(np.float64)
@@ -46,11 +49,12 @@ def separable(reduced: Any) -> Separable | None:
     weight, scale = float(W.mean()), float(s.mean())
     if not (weight > 0 and scale > 0 and float(abs(s - scale).max()) <= NEAR * scale):
         return None
-    shape = grid_shape(reduced.A)
+    shape = grid_shape(reduced.structure.A)
     if shape is None:
         return None
-    sides = one_dimensional(reduced.A, shape)
-    return None if sides is None else Separable(sides, weight, scale, shape)
+    xp = reduced.structure.xp
+    sides = one_dimensional(reduced.A, shape, xp)
+    return None if sides is None else Separable(sides, weight, scale, shape, xp)
 
 
 def grid_shape(A: Any) -> tuple[int, ...] | None:
@@ -72,8 +76,8 @@ def grid_shape(A: Any) -> tuple[int, ...] | None:
     return shape[::-1] if A.nnz == size + couplings and max(shape) <= LONGEST else None
 
 
-def one_dimensional(A: Any, shape: tuple[int, ...]) -> list | None:
-    """Diagonals and off-diagonals of the T_k, None where A is not near their sum."""
+def one_dimensional(A: Any, shape: tuple[int, ...], xp: Any) -> list | None:
+    """Diagonals and off-diagonals of the T_k on the host, None where A is not near their sum."""
     sides, axes = [], range(len(shape))
     D = A.diagonal().reshape(shape)
     mean = float(D.mean())
@@ -82,18 +86,19 @@ def one_dimensional(A: Any, shape: tuple[int, ...]) -> list | None:
         other = tuple(axis for axis in axes if axis != k)
         bands = []
         for offset in (stride, -stride):
-            band = np.zeros(A.shape[0])
+            band = xp.zeros(A.shape[0])
             band[: A.shape[0] - stride] = A.diagonal(offset)
-            bands.append(np.moveaxis(band.reshape(shape), k, 0))
+            bands.append(xp.moveaxis(band.reshape(shape), k, 0))
         off = (bands[0].mean(axis=tuple(axes[1:])) + bands[1].mean(axis=tuple(axes[1:]))) / 2
         near = NEAR * abs(off).reshape((-1,) + (1,) * (len(shape) - 1))
         if any((abs(band - off.reshape(near.shape)) > near).any() for band in bands):
             return None
-        sides.append((D.mean(axis=other) - mean * (1.0 - 1.0 / len(shape)), off[:-1]))
+        diagonal = D.mean(axis=other) - mean * (1.0 - 1.0 / len(shape))
+        sides.append((_on_host(diagonal), _on_host(off[:-1])))
     return sides
 
 
-def transforms(sides: list) -> tuple[Any, list]:
+def transforms(sides: list, xp: Any) -> tuple[Any, list]:
     """``transform(array, back)`` of a grid's array, and the eigenvalues along every side."""
     from scipy.fft import dstn, next_fast_len
     from scipy.linalg import eigh_tridiagonal
@@ -101,7 +106,9 @@ def transforms(sides: list) -> tuple[Any, list]:
     constant = [_constant(*side) for side in sides]
     if all(constant) and all(next_fast_len(d.size + 1) == d.size + 1 for d, _ in sides):
         waves = [_sine_waves(*side) for side in sides]
-        return lambda v, back: dstn(v, type=1, norm="ortho", overwrite_x=True), waves
+        if xp is np:
+            return lambda v, back: dstn(v, type=1, norm="ortho", overwrite_x=True), waves
+        return lambda v, back: sine_transform(v), waves
     waves, bases, known = [], [], {}
     for side, simple in zip(sides, constant, strict=True):
         key = side[0].tobytes(), side[1].tobytes()
@@ -109,16 +116,20 @@ def transforms(sides: list) -> tuple[Any, list]:
             values, Q = (
                 (_sine_waves(*side), _sines(side[0].size)) if simple else (eigh_tridiagonal(*side))
             )
-            known[key] = values, Q.astype(np.float32)
+            known[key] = values, xp.asarray(Q.astype(np.float32))
         waves.append(known[key][0])
         bases.append(known[key][1])
 
     def transform(v, back):
         for Q in bases:  # the first axis becomes the last one
-            v = np.tensordot(v, Q.T if back else Q, axes=(0, 0))
+            v = xp.tensordot(v, Q.T if back else Q, axes=(0, 0))
         return v
 
     return transform, waves
+
+
+def _on_host(v):
+    return v.get() if hasattr(v, "get") else v
 
 
 def _constant(diagonal, off):
