@@ -63,7 +63,7 @@ def test_the_number_of_all_patterns(n, d, cells):
 
 
 def test_the_network_has_the_value_of_the_program():
-    res = refopt.fit_convex_relu(X, Y, beta=0.5, rng=0, tol=1e-8)
+    res = refopt.fit_convex_relu(X, Y, beta=0.5, refine=0, rng=0, tol=1e-8)
     assert res.fun == pytest.approx(objective(X, Y, res, 0.5), rel=1e-12)
     assert res.fun == pytest.approx(res.fun_convex, rel=1e-9)
     np.testing.assert_allclose(np.linalg.norm(res.W1, axis=0), np.abs(res.w2), rtol=1e-12)
@@ -95,9 +95,10 @@ def test_scaling_rotation_and_order_of_samples_do_not_matter():
 
 
 def test_bounds_enclose_the_optimum_at_every_iteration():
-    best = refopt.fit_convex_relu(X, Y, beta=0.5, n_gates=30, rng=0, tol=1e-10).fun
+    options = {"beta": 0.5, "n_gates": 30, "refine": 0, "rng": 0}
+    best = refopt.fit_convex_relu(X, Y, **options, tol=1e-10).fun
     seen = []
-    refopt.fit_convex_relu(X, Y, beta=0.5, n_gates=30, rng=0, callback=seen.append)
+    refopt.fit_convex_relu(X, Y, **options, callback=seen.append)
     assert len(seen) > 5
     for res in seen:
         assert res.dual <= best * (1 + 1e-12) and best <= res.fun * (1 + 1e-12)
@@ -112,7 +113,7 @@ def test_large_weight_decay_leaves_nothing():
 
 
 def test_a_path_shares_its_patterns():
-    path = refopt.convex_relu_path(X, Y, [2.0, 0.5, 0.1], n_gates=20, rng=3, bias=True)
+    path = refopt.convex_relu_path(X, Y, [2.0, 0.5, 0.1], n_gates=20, refine=0, rng=3, bias=True)
     assert all(np.array_equal(res.patterns, path[0].patterns) for res in path)
     assert path[0].fun > path[1].fun > path[2].fun
 

@@ -59,7 +59,8 @@ def test_interior_points_follow_one_path_by_either_system(loss, monkeypatch):
     runs = []
     for system in (SampleSystem, PatternSystem):
         monkeypatch.setattr(_interior_point, "smaller_system", system)
-        runs.append(refopt.fit_convex_relu(X, y, beta=0.5, loss=loss, n_gates=9, rng=0, tol=1e-9))
+        options = {"beta": 0.5, "loss": loss, "n_gates": 9, "refine": 0, "rng": 0, "tol": 1e-9}
+        runs.append(refopt.fit_convex_relu(X, y, **options))
     assert all(run.success for run in runs) and runs[0].nit == runs[1].nit
     assert runs[0].fun_convex == pytest.approx(runs[1].fun_convex, rel=1e-9)
 

@@ -92,7 +92,7 @@ def test_the_norm_of_attacks_orders_the_values():
 def test_features_that_are_not_perturbed_cost_nothing():
     X = RNG.standard_normal((30, 2))
     y = np.abs(X[:, 0])
-    options = {"beta": 0.3, "n_gates": 10, "rng": 0, "tol": 1e-7}
+    options = {"beta": 0.3, "n_gates": 10, "refine": 0, "rng": 0, "tol": 1e-7}
     nominal = refopt.fit_convex_relu(X, y, **options)
     for p in (1, 2, math.inf):
         res = refopt.fit_convex_relu(X, y, **options, epsilon=0.3, p=p, perturb_mask=[False, False])
@@ -102,7 +102,7 @@ def test_features_that_are_not_perturbed_cost_nothing():
 def test_larger_attacks_cost_more_and_none_is_the_program_without():
     X = RNG.standard_normal((20, 2))
     y = X[:, 0] + np.abs(X[:, 1])
-    options = {"beta": 0.5, "n_gates": 12, "rng": 0, "bias": True}
+    options = {"beta": 0.5, "n_gates": 12, "rng": 0, "bias": True, "refine": 0}
     nominal = refopt.fit_convex_relu(X, y, **options, tol=1e-6)
     before = nominal.dual
     for epsilon in (1e-4, 0.02, 0.1):

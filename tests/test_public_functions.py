@@ -355,7 +355,7 @@ TABLE = {
     ),
     "convex_relu_path": Entry(
         lambda X, y, **o: refopt.convex_relu_path(
-            X, y, [9.0, 20.0], **{"n_gates": 9, "rng": 0} | o
+            X, y, [9.0, 20.0], **{"n_gates": 9, "refine": 0, "rng": 0} | o
         ),
         {"X": WIDE_ROWS[:, :20], "y": LABELS}, lambda path: [res.x for res in path],
     ),

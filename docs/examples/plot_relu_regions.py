@@ -49,7 +49,7 @@ def train(seed):
 
 
 local = min((train(seed) for seed in range(5)), key=lambda W: value_and_slopes(np.append(*W))[0])
-sampled = refopt.fit_convex_relu(X, y, beta=beta, n_gates=100, tol=1e-6, rng=0)
+sampled = refopt.fit_convex_relu(X, y, beta=beta, n_gates=100, refine=0, tol=1e-6, rng=0)
 refined = refopt.fit_convex_relu(X, y, beta=beta, refine=10, tol=1e-4, rng=0)
 networks = {
     "100 random patterns": (sampled.W1, sampled.w2),

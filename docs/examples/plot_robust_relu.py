@@ -28,7 +28,7 @@ points += 0.07 * rng.standard_normal(points.shape)
 y = np.repeat([1.0, -1.0], 30)
 X = np.hstack([points, np.ones((60, 1))])
 radius, beta = 0.08, 0.05
-common = {"beta": beta, "loss": "hinge", "n_gates": 400, "rng": 0, "tol": 1e-6}
+common = {"beta": beta, "loss": "hinge", "n_gates": 400, "refine": 0, "rng": 0, "tol": 1e-6}
 fits = {
     "nominal": refopt.fit_convex_relu(points, y, bias=True, **common),
     "robust": refopt.fit_convex_relu(points, y, bias=True, epsilon=radius, **common),

@@ -33,6 +33,7 @@ def admm(
     kappa: float | None = None,
     relax: float = 1.8,
     adapt: bool = True,
+    start: tuple | None = None,
 ) -> Generator[Iterate, None, tuple[int, str] | None]:
     """Iterate, an `Iterate` for every `CHECK_EVERY` steps.
 
@@ -49,6 +50,8 @@ def admm(
         Over-relaxation, between 0 and 2.
     adapt : bool
         Whether rho follows the ratio of the residuals.
+    start : tuple, optional
+        (U, z, r, A) to begin with, all duals included.
 
     Yields
     ------
@@ -71,6 +74,13 @@ def admm(
     T = xp.zeros((C, n))  # S o (s - nu)
     z = system.copy(V, xp.zeros(n))
     mu, r = xp.zeros_like(z), program.loss.gradient(xp.zeros(n), program.y)
+    if start is not None:
+        V, zh, r, A = start
+        L = (program.pull_cone(A) - program.pull(r)) / rho
+        h = xp.maximum(program.S * (V @ X.T), xp.zeros_like(h)) - A / (rho * eta)
+        T = program.S * xp.abs(h)
+        z, mu = system.copy(V, zh), r / (rho * kappa)
+        mu = mu if z.ndim == 1 else mu[:, None] * X
     best, dual, k = None, 0.0, 0
     while True:
         feasible, value = _feasible(program, V, inner, margins)

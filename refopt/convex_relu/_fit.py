@@ -3,19 +3,18 @@
 import math
 
 from refopt import _rng, _validate
-from refopt.convex_relu import _gates, _intake
+from refopt.convex_relu import _gates, _intake, _outputs
 from refopt.convex_relu._gated import solve_gated
 from refopt.convex_relu._master import solve_program
 from refopt.convex_relu._program import LOSSES
 from refopt.convex_relu._refined_fit import fit_refined
-from refopt.convex_relu._result import gap_kind, result
+from refopt.convex_relu._result import gap_kind, rescaled, result
 from refopt.convex_relu._scp import solve_features
 from refopt_backends import resolve
 
 _SINGLE = 1e-6  # least tolerance of a relative gap of data in single precision
 _KINDS = ("gaussian", "conv", "all")
 _METHODS = ("auto", "interior-point", "admm", "scp", "gated")
-_NOT_REFINED = ("admm", "scp", "gated")
 
 
 def fit_convex_relu(
@@ -31,7 +30,7 @@ def fit_convex_relu(
     method="auto",
     splitting="consensus",
     gamma_ratio=1.0,
-    refine=0,
+    refine="auto",
     m_init=60,
     rho=None,
     eta=None,
@@ -44,6 +43,7 @@ def fit_convex_relu(
     tol=1e-4,
     maxiter=1000,
     time_limit=None,
+    x0=None,
     rng=None,
     callback=None,
     disp=False,
@@ -77,8 +77,10 @@ def fit_convex_relu(
     ----------
     X : array_like, shape (n, d)
         Samples by rows.
-    y : array_like, shape (n,)
-        Targets; labels -1 and +1 for the logistic loss and the hinge loss.
+    y : array_like, shape (n,) or (n, C)
+        Targets; labels -1 and +1 for the logistic loss and the hinge loss. C outputs are C
+        programs over the same samples and, without refinement, patterns, each with its own
+        penalties; with labels, one against the rest.
     beta : float
         Weight decay, positive. Of the same scale as sums over samples.
     loss : {"squared", "logistic", "hinge"}, optional
@@ -86,7 +88,7 @@ def fit_convex_relu(
     gates : array_like, shape (d, P) or bool array, shape (n, P), optional
         Directions whose patterns are taken, or the patterns.
     n_gates : int, optional
-        Number of directions to draw if there are no `gates`.
+        Number of directions to draw if there are neither `gates` nor refinement.
     gate_kind : {"gaussian", "conv", "all"}, optional
         How they are drawn, see `relu_patterns`; ``"all"`` takes all patterns.
     bias : bool, optional
@@ -106,12 +108,14 @@ def fit_convex_relu(
         it is slow and depends on rho.
     gamma_ratio : float, optional
         For ``"paper"``: the step of the duals over rho.
-    refine : int, optional
+    refine : "auto" or int, optional
         Largest number of rounds that add patterns to the program: it begins with those of a
         network that L-BFGS trains, and with `gates` if there are any, and prices new ones as
         `price_gates` does. The bound is then one for all networks: rigorous up to rank 3 and
         2000 samples, where ``gap_kind`` is ``"global-exact"``; otherwise an estimate,
-        ``"heuristic"``. Two to six rounds on most instances tried.
+        ``"heuristic"``. Two to six rounds on most instances tried. ``"auto"``: 10 rounds if
+        neither `gates` nor all patterns are asked for and the method is an interior point
+        one; otherwise 0, the program over the patterns alone.
     m_init : int, optional
         With `refine`: neurons of the network that is trained first.
     rho, eta, kappa : float, optional
@@ -138,14 +142,23 @@ def fit_convex_relu(
         As in the criterion above.
     maxiter : int, optional
         Largest number of iterations: a step of the interior point method, 20 steps of
-        alternating directions.
+        alternating directions, a round of refinement.
     time_limit : float, optional
         Seconds.
+    x0 : array, shape (2, d, P) or OptimizeResult, optional
+        Where to begin: V and W over the patterns of this fit, or an earlier result, whose
+        patterns are taken if there are no `gates`, with its dual point. At a solution the run
+        ends at the first check. Refinement begins with its network instead of training one;
+        alternating directions take over all, rho included; an interior point method cannot use a
+        point at the boundary, and keeps its bounds only; with `epsilon` only patterns are
+        taken. For C outputs an array
+        (C, 2, d, P) or the result of as many.
     rng : None, int or Generator, optional
         Source of the directions.
     callback : callable, optional
-        ``callback(intermediate_result)``, with x, fun, dual, gap, nit. StopIteration ends
-        the run.
+        ``callback(intermediate_result)``, with x, fun, dual, gap, nit; lower_bound, psi, W1, w2
+        in place of dual with refinement; output, its number, if there are several.
+        StopIteration ends the run.
     disp : bool or int, optional
         Print every iteration, or every `disp`-th.
     backend : str, optional
@@ -156,23 +169,32 @@ def fit_convex_relu(
     OptimizeResult
         ``x`` (2, d, P), the v_i and w_i; ``W1`` (d, m) and ``w2`` (m,), the network, one
         neuron per column that is not zero; ``patterns`` (n, P) and ``gates`` (d, P) (None
-        if patterns were given); ``fun``, the network's objective; ``fun_convex``, p;
+        if there are patterns only); ``fun``, the network's objective; ``fun_convex``, p;
         ``dual``, q; ``gap`` and ``gap_kind``: ``"sampled"``, ``"global-exact"`` with all
         patterns, ``"gated"`` (of the program without inequalities), or ``"robust-sampled"``
-        (`fun` and the bounds are then of worst losses); ``lower_bound`` of every network's
-        objective (None unless all patterns were taken); ``violation``, the largest of the
-        cones' inequalities at x; ``r`` (n,), ``multipliers`` (2, n, P), the certificate (r
-        alone for ``"scp"`` and ``"gated"``); ``success``, ``status``,
-        ``message``, ``nit``, ``nfev`` (factorisations), ``history`` (time, fun, gap, dual,
-        mu), ``backend``. ``status``: 0 gap reached, 1 maxiter, 2 stopped by the callback,
-        3 stalled at rounding level, 4 non-finite numbers, 6 time limit.
+        (`fun` and the bounds are then of worst losses); after refinement see there, the gap
+        being that of `fun` and ``lower_bound``, which bounds every network's objective
+        (None without refinement, unless all patterns were taken); ``psi``, the
+        highest price at the bound's dual point; ``violation``, the largest of the cones'
+        inequalities at x; ``r`` (n,), ``multipliers`` (2, n, P), the certificate (r
+        alone for ``"scp"``, ``"gated"`` and refinement); ``rho``, the last penalty;
+        ``success``, ``status``, ``message``, ``nit``, ``nfev`` (steps of the methods),
+        ``n_rounds`` and ``rounds``, a dict per round (P, net, lower_bound, psi);
+        ``history`` (time, fun, gap and, without refinement, dual, mu; with it those of
+        rounds), ``backend``. ``status``: 0 gap reached, 1 maxiter or rounds, 2 stopped by
+        the callback, 3 stalled at rounding level, 4 non-finite numbers, 6 time limit.
+
+        For C outputs ``outputs`` has the result of each, ``gaps`` their gaps, and the rest is
+        side by side: ``x`` (C, 2, d, P), ``w2`` (m, C) with one entry per neuron, ``r`` (n, C),
+        ``multipliers`` (C, 2, n, P); values, bounds and numbers of steps are sums, ``gap`` that
+        of the sums; ``rounds`` has a list per output, `history` is one after the other.
 
     Raises
     ------
     ValueError
         `X` is empty, not 2-dimensional or not finite; `y` of another length, labels other
         than -1 and +1; `beta` not positive; `gates` of a wrong shape, patterns that no
-        direction has in the interior of its cone; an unknown name.
+        direction has in the interior of its cone; `x0` of another shape; an unknown name.
     TypeError
         Complex or non-numeric input, arrays of different libraries.
 
@@ -185,8 +207,10 @@ def fit_convex_relu(
     (P d)^3/3 and, unless the loss is squared, n (P d)^2/2. 15 to 40 steps are usual whatever
     the tolerance. Memory: min(n, P d)^2 + 25 n P numbers. A step of alternating directions takes
     about 12 n d P operations and a few thousand are usual for 1e-4; memory of about 25 n P
-    numbers, and n^2 up to 2000 samples. float32 input is solved in double precision
-    and returned in single, with a tolerance of 1e-6 at least.
+    numbers, and n^2 up to 2000 samples. X is divided by the power of four next to its root
+    mean square, and beta with it (not for the paper's splitting), so that the features'
+    unit does not matter; defaults of rho, eta and kappa are in these units. float32 input is
+    solved in double precision and returned in single, with a tolerance of 1e-6 at least.
 
     References
     ----------
@@ -222,54 +246,69 @@ def fit_convex_relu(
     beta = _validate.positive(beta, "beta", "; without weight decay there is no certificate")
     n_gates = _validate.count(n_gates, "n_gates", 1)
     tol = max(_validate.nonnegative(tol, "tol"), _SINGLE if single else 0.0)
+    maxiter = _validate.count(maxiter, "maxiter")
     method = _validate.choice(method, "method", _METHODS)
-    if _validate.choice(splitting, "splitting", ("consensus", "paper")) == "paper":
+    paper = _validate.choice(splitting, "splitting", ("consensus", "paper")) == "paper"
+    scale = 1.0 if paper else _intake.feature_scale(xp, X)
+    if paper:
         options = _intake.paper_options(loss, method, rho, eta, kappa, gamma_ratio)
     else:
-        options = _intake.splitting_options(rho, eta, kappa, relax, adapt_rho)
-    attack = _intake.attack_options(xp, epsilon, p, perturb_mask, X.shape[1], bool(bias))
+        options = _intake.splitting_options(rho, eta, kappa, relax, adapt_rho, scale)
+    attack = _intake.attack_options(xp, epsilon, p, perturb_mask, X.shape[1], bool(bias), scale)
     if attack and method in ("admm", "scp", "gated"):
-        raise ValueError(f"epsilon must be 0 with method {method!r}, got {attack[0]}")
+        raise ValueError(f"epsilon must be 0 with method {method!r}, got {epsilon}")
+    possible = attack is None and not paper and method in ("auto", "interior-point")
+    rounds = _intake.rounds_of(refine, possible, given is None and kind != "all")
     generator = _rng.generator(rng)
-    everything = given is None and kind == "all"
-    rounds = _validate.count(refine, "refine")
-    if rounds and (attack is not None or splitting == "paper" or method in _NOT_REFINED):
-        raise ValueError(
-            "refine must be 0 with epsilon > 0, the paper's splitting, 'admm', 'scp' or 'gated', "
-            f"got {rounds}"
-        )
     driver = {
         "time_limit": None if time_limit is None else _validate.positive(time_limit, "time_limit"),
-        "callback": callback,
+        "callback": _outputs.rescaling(callback, scale),
         "disp": _validate.display(disp),
         "tol": tol,
     }
-    if method == "scp":
+    X, beta = X / scale, beta / scale
+    starts = _outputs.starts(xp, x0, X.shape, y.shape[1:], scale)
+    everything = given is None and kind == "all"
+    known = starts[0] if starts and given is None and kind != "all" else None
+    if known is not None and known.patterns is not None and not rounds:
+        D, G = known.patterns, known.gates
+    elif method == "scp":
         D, G = _intake.directions(xp, X, given, n_gates, kind, generator)
     elif given is not None:
         D, G = _intake.given_gates(xp, X, given)
-    elif rounds and not everything:
-        D = None
     elif everything:
         D, G = _gates.all_relu_patterns(X), None
+    elif rounds:
+        D = G = None
     else:
         D, G = _gates.sample(xp, X, n_gates, kind, generator)
-    if rounds:
-        return fit_refined(
-            X, y, D, beta=beta, loss=loss, rounds=rounds, rng=generator, kernels=kernels,
-            m_init=_validate.count(m_init, "m_init", 1), single=single, **driver,
-        )  # fmt: skip
-    driver["maxiter"] = _validate.count(maxiter, "maxiter")
-    common = {"beta": beta, "loss": loss, **driver}
-    if method == "scp":
-        master = solve_features(X, y, G, xp=xp, kernels=kernels, **common)
-    elif method == "gated":
-        master = solve_gated(X, y, D, strict=given is not None, xp=xp, kernels=kernels, **common)
-    else:
-        master = solve_program(
-            X, y, D, strict=given is not None, method=method, splitting=options, attack=attack,
-            backend=kernels.name, **common,
-        )  # fmt: skip
-    problem = X, y, beta, LOSSES[loss]()
+    m_init = _validate.count(m_init, "m_init", 1)
     about = gap_kind(method, everything, attack)
-    return result(xp, kernels, problem, master, D, G, tol, single, about)
+
+    def fit(y, start, driver):
+        common = {"beta": beta, "loss": loss, **driver}
+        if rounds:
+            return fit_refined(
+                X, y, D, rounds=min(rounds, maxiter), rng=generator, kernels=kernels,
+                m_init=m_init, single=single, start=start, **common,
+            )  # fmt: skip
+        start = None if start is None or attack else start.on(xp, D)
+        common |= {"maxiter": maxiter, "start": start}
+        if method == "scp":
+            master = solve_features(X, y, G, xp=xp, kernels=kernels, **common)
+        elif method == "gated":
+            master = solve_gated(
+                X, y, D, strict=given is not None, xp=xp, kernels=kernels, **common
+            )
+        else:
+            master = solve_program(
+                X, y, D, strict=given is not None, method=method, splitting=options,
+                attack=attack, backend=kernels.name, **common,
+            )  # fmt: skip
+        problem = X, y, beta, LOSSES[loss]()
+        last = float(master.outcome.history["mu"][-1]) if method == "admm" else None
+        return result(xp, kernels, problem, master, D, G, tol, single, about, last)
+
+    if y.ndim == 2:
+        return _outputs.fit_outputs(fit, y, starts, driver, scale)
+    return rescaled(fit(y, starts[0] if starts else None, driver), scale)

@@ -68,7 +68,9 @@ class Solution:
     outcome: _driver.Outcome
 
 
-def solve_groups(program: Any, view: Any, *, tol: float, **driver: Any) -> Solution:
+def solve_groups(
+    program: Any, view: Any, *, tol: float, start: tuple | None = None, **driver: Any
+) -> Solution:
     """Solve a program of groups.
 
     Parameters
@@ -79,6 +81,8 @@ def solve_groups(program: Any, view: Any, *, tol: float, **driver: Any) -> Solut
         From U to the x that a callback sees.
     tol : float
         Of the relative gap.
+    start : tuple, optional
+        U and r to begin with; r may be None.
     **driver
         For `_driver.run`.
 
@@ -94,7 +98,7 @@ def solve_groups(program: Any, view: Any, *, tol: float, **driver: Any) -> Solut
 
     # Half of the tolerance is left to pruning, which small weights beside kinks need.
     outcome = _driver.run(
-        interior_point(program), tol=0.5 * tol, measure="gap", view=shown, **driver
+        interior_point(program, start), tol=0.5 * tol, measure="gap", view=shown, **driver
     )
     U, z, r = outcome.best.x
     value, dual = program.value(U, z), program.dual_value(r, program.pull(r))
@@ -105,12 +109,16 @@ def solve_groups(program: Any, view: Any, *, tol: float, **driver: Any) -> Solut
     return Solution(U, z, r, value, dual, outcome)
 
 
-def interior_point(program: Any) -> Generator[Iterate, None, tuple[int, str] | None]:
+def interior_point(
+    program: Any, start: tuple | None = None
+) -> Generator[Iterate, None, tuple[int, str] | None]:
     """Follow the central path, from the zero network.
 
     Parameters
     ----------
     program : Groups
+    start : tuple, optional
+        U and r (or None) to begin with; the path is the same, bounds are no worse.
 
     Yields
     ------
@@ -125,6 +133,16 @@ def interior_point(program: Any) -> Generator[Iterate, None, tuple[int, str] | N
     if gap <= 1e-15:
         yield Iterate((*best[1:], certificate), best[0], 0.0, {"dual": dual, "mu": 0.0})
         return 0, "The zero network is optimal."
+    if start is not None:
+        U, r = start
+        z = program.predict(U)
+        r = program.loss.gradient(z, program.y) if r is None else r
+        value, bound = program.value(U, z), program.dual_value(r, program.pull(r))
+        if value < best[0]:
+            best = value, U, z
+        if bound > dual:
+            dual, certificate = bound, r
+        gap = relative_gap(best[0], dual)
     path = _Path(program)
     while True:
         record = {"dual": dual, "mu": path.mu()}

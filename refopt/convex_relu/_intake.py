@@ -8,14 +8,17 @@ import numpy as np
 from refopt import _validate
 from refopt.convex_relu import _gates
 
+ROUNDS = 10  # of refinement by default
 
-def splitting_options(rho: Any, eta: Any, kappa: Any, relax: Any, adapt: Any) -> dict:
-    """Options of alternating directions, checked."""
+
+def splitting_options(rho: Any, eta: Any, kappa: Any, relax: Any, adapt: Any, scale: float) -> dict:
+    """Options of alternating directions, checked, for features divided by `scale`."""
     options: dict[str, Any] = {"adapt": bool(adapt), "relax": _validate.positive(relax, "relax")}
     if options["relax"] >= 2:
         raise ValueError(f"relax must be below 2, got {relax!r}")
-    for name, value in (("rho", rho), ("eta", eta), ("kappa", kappa)):
-        options[name] = None if value is None else _validate.positive(value, name)
+    units = scale**-2.0, scale**2, scale**2
+    for name, value, unit in zip(("rho", "eta", "kappa"), (rho, eta, kappa), units, strict=True):
+        options[name] = None if value is None else _validate.positive(value, name) * unit
     return options
 
 
@@ -32,8 +35,10 @@ def paper_options(loss, method, rho, eta, kappa, gamma_ratio):
     return {"rho": rho, "gamma_ratio": _validate.positive(gamma_ratio, "gamma_ratio")}
 
 
-def attack_options(xp: Any, epsilon: Any, p: Any, mask: Any, d: int, bias: bool) -> tuple | None:
-    """Perturbations, checked; None without any."""
+def attack_options(
+    xp: Any, epsilon: Any, p: Any, mask: Any, d: int, bias: bool, scale: float
+) -> tuple | None:
+    """Perturbations, checked, for features divided by `scale`; None without any."""
     epsilon = _validate.nonnegative(epsilon, "epsilon")
     p = _validate.real_number(p, "p")
     if p not in (1.0, 2.0, math.inf):
@@ -47,18 +52,20 @@ def attack_options(xp: Any, epsilon: Any, p: Any, mask: Any, d: int, bias: bool)
         on[:given] = xp.astype(xp.astype(mask, xp.bool), xp.float64)
     if bias:
         on[given:] = 0.0
-    return (epsilon, p, on) if epsilon > 0 else None
+    return (epsilon / scale, p, on) if epsilon > 0 else None
 
 
 def take_in(xp: Any, X: Any, y: Any, loss: str, bias: bool) -> tuple[Any, Any]:
-    """X, with a column of ones if asked, and y, in double precision."""
+    """X, with a column of ones if asked, and y (n,) or (n, C), in double precision."""
     X = _validate.all_finite(xp, _validate.real_array(xp, X, "X", 2), "X")
-    y = _validate.all_finite(xp, _validate.real_array(xp, y, "y", 1), "y")
+    y = _validate.all_finite(xp, _validate.real_array(xp, y, "y", 2 if y.ndim == 2 else 1), "y")
     if X.size == 0:
         raise ValueError(f"X must have a row and a column, got shape {tuple(X.shape)}")
     n = X.shape[0]
     if y.shape[0] != n:
         raise ValueError(f"y must have one entry per row of X, {n}, got {y.shape[0]}")
+    if y.size == 0:
+        raise ValueError(f"y must have an output, got shape {tuple(y.shape)}")
     if loss != "squared" and not bool(xp.all(xp.abs(y) == 1)):
         wrong = _validate.first_place(xp, y, xp.abs(y) != 1)
         raise ValueError(f"y must hold labels -1 and +1 for the {loss} loss, got {wrong}")
@@ -105,3 +112,26 @@ def _directions_given(xp, X, gates):
     if G.shape[0] != X.shape[1]:
         raise ValueError(f"gates must have shape ({X.shape[1]}, P), got {tuple(G.shape)}")
     return xp.astype(G, xp.float64, copy=False)
+
+
+def feature_scale(xp: Any, X: Any) -> float:
+    """The power of four nearest to the root mean square of X; division by it is exact."""
+    largest = float(xp.max(xp.abs(X)))
+    if largest == 0:
+        return 1.0
+    mean = float(xp.mean((X / largest) ** 2))
+    return 4.0 ** round(math.log(largest, 4) + 0.5 * math.log(mean, 4))
+
+
+def rounds_of(refine: Any, possible: bool, wanted: bool) -> int:
+    """The number of rounds of refinement; "auto" is `ROUNDS` where wanted and possible."""
+    if isinstance(refine, str):
+        _validate.choice(refine, "refine", ("auto",))
+        return ROUNDS if possible and wanted else 0
+    rounds = _validate.count(refine, "refine")
+    if rounds and not possible:
+        raise ValueError(
+            "refine must be 0 with epsilon > 0, the paper's splitting, 'admm', 'scp' or 'gated', "
+            f"got {rounds}"
+        )
+    return rounds

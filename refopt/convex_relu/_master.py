@@ -6,7 +6,7 @@ from typing import Any
 from scipy.optimize import OptimizeResult
 
 from refopt import _driver
-from refopt.convex_relu import _cones
+from refopt.convex_relu import _cones, _warm_start
 from refopt.convex_relu._admm import admm
 from refopt.convex_relu._interior_point import interior_point, relative_gap
 from refopt.convex_relu._paper_admm import paper_admm
@@ -60,7 +60,7 @@ class Master:
 def solve_program(
     X, y, patterns, *, beta, loss="squared", sides=None, strict=False, method="auto", tol=1e-6,
     maxiter=1000, time_limit=None, backend=None, callback=None, disp=False, splitting=None,
-    attack=None,
+    attack=None, start=None,
 ):  # fmt: skip
     """Solve the convex program over patterns.
 
@@ -93,6 +93,8 @@ def solve_program(
     attack : (epsilon, p, on), optional
         Perturbations to train against, see `robust_interior_point`; patterns without room
         for them are left out.
+    start : Start, optional
+        A point over the same patterns to begin with; not with an attack.
     callback, disp
         For `_driver.run`; a callback sees x (2, d, P), fun, dual, gap, nit.
 
@@ -123,14 +125,19 @@ def solve_program(
         dual = iterate.record["dual"]
         return OptimizeResult(x=x, fun=iterate.fun, dual=dual, gap=iterate.error, nit=nit)
 
+    given = None if start is None else _warm_start.point(program, g, start, keep)
+    splitting = dict(splitting or {})
+    if given is not None and method == "admm" and "gamma_ratio" not in splitting:
+        splitting["start"] = given
+        splitting["rho"] = splitting.get("rho") or start.rho
     outcome = _driver.run(
-        _iterates(program, g, method, splitting or {}, attack), tol=tol, maxiter=maxiter,
+        _iterates(program, g, method, splitting, attack, given), tol=tol, maxiter=maxiter,
         time_limit=time_limit, measure="gap", callback=callback, disp=disp, view=view,
     )  # fmt: skip
     return _solution(program, outcome, keep, X.shape[0], y, attack)
 
 
-def _iterates(program, directions, method, splitting, attack):
+def _iterates(program, directions, method, splitting, attack, given):
     """The zero network if that is optimal, else the method."""
     xp, (C, n, d) = program.xp, program.size
     zero, U = xp.zeros(n), xp.zeros((C, d))
@@ -144,11 +151,15 @@ def _iterates(program, directions, method, splitting, attack):
     if attack:
         return (yield from robust_interior_point(program, directions, *attack))
     if method == "interior-point":
-        return (yield from interior_point(program, directions))
-    if "gamma_ratio" in splitting:
-        return (yield from paper_admm(program, directions, **splitting))
-    u_step = Hadamard if n <= min(C, _HADAMARD) else Sylvester
-    return (yield from admm(program, directions, u_step, **splitting))
+        iterates = interior_point(program, directions)
+    elif "gamma_ratio" in splitting:
+        iterates = paper_admm(program, directions, **splitting)
+    else:
+        u_step = Hadamard if n <= min(C, _HADAMARD) else Sylvester
+        iterates = admm(program, directions, u_step, **splitting)
+    if given is not None:
+        iterates = _warm_start.no_worse(program, given, iterates)
+    return (yield from iterates)
 
 
 def _solution(program, outcome, keep, n, y, attack):

@@ -1,33 +1,26 @@
 """The convex program for several weights of the regularisation."""
 
 from refopt import _rng, _validate
-from refopt.convex_relu import _gates
 from refopt.convex_relu._fit import fit_convex_relu
-from refopt_backends import namespace_of
 
 
-def convex_relu_path(X, y, betas, *, gates=None, n_gates=100, gate_kind="gaussian", bias=False,
-                     rng=None, **options):  # fmt: skip
-    r"""Fit networks for several weights beta over the same activation patterns.
+def convex_relu_path(X, y, betas, *, x0=None, rng=None, **options):
+    r"""Fit networks for several weights beta, each from the solution before.
 
-    Each fit is that of `fit_convex_relu`, with its objective and its certificate.
+    Each fit is that of `fit_convex_relu`, with its objective and its certificate. With
+    refinement, its default, a fit begins with the network and the dual point of the one
+    before; without it all have the same activation patterns.
 
     Parameters
     ----------
     X : array_like, shape (n, d)
         Samples by rows.
-    y : array_like, shape (n,)
+    y : array_like, shape (n,) or (n, C)
         Targets or labels.
     betas : sequence of float
-        Weights of the regularisation, all positive.
-    gates : array_like, optional
-        As for `fit_convex_relu`.
-    n_gates : int, optional
-        Number of directions, drawn once.
-    gate_kind : str, optional
-        As for `fit_convex_relu`.
-    bias : bool, optional
-        As for `fit_convex_relu`.
+        Weights of the regularisation, all positive; decreasing ones are the easier path.
+    x0 : array or OptimizeResult, optional
+        Where the first fit begins.
     rng : None, int or Generator, optional
         Source of the directions.
     **options
@@ -47,8 +40,9 @@ def convex_relu_path(X, y, betas, *, gates=None, n_gates=100, gate_kind="gaussia
 
     Notes
     -----
-    An interior point method gains nothing from a start near a solution: the fits share
-    the patterns only.
+    An interior point method gains nothing from a start near a solution: without refinement
+    its fits share the patterns only. Alternating directions begin with the weights, duals
+    and penalty of the fit before.
 
     References
     ----------
@@ -66,15 +60,8 @@ def convex_relu_path(X, y, betas, *, gates=None, n_gates=100, gate_kind="gaussia
     betas = [_validate.positive(beta, "betas") for beta in betas]
     if not betas:
         raise ValueError("betas must have at least one entry, got none")
-    if gates is None and gate_kind != "all":
-        _, _, checked = _gates.take_matrix(X, options.get("backend"))
-        xp = namespace_of(checked)
-        if bias:
-            checked = xp.concat(
-                [checked, xp.ones((checked.shape[0], 1), dtype=checked.dtype)], axis=1
-            )
-        n_gates = _validate.count(n_gates, "n_gates", 1)
-        kind = _validate.choice(gate_kind, "gate_kind", ("gaussian", "conv", "all"))
-        _, gates = _gates.sample(xp, checked, n_gates, kind, _rng.generator(rng))
-    common = {"gates": gates, "gate_kind": gate_kind, "bias": bias} | options
-    return [fit_convex_relu(X, y, beta=beta, **common) for beta in betas]
+    generator, path = _rng.generator(rng), []
+    for beta in betas:
+        path.append(fit_convex_relu(X, y, beta=beta, x0=x0, rng=generator, **options))
+        x0 = path[-1]
+    return path

@@ -86,7 +86,7 @@ def lower_bound(loss: Any, r: Any, y: Any, psi: float, beta: float) -> float:
 
 
 def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, network=None,
-           n_starts=200, kind="auto"):  # fmt: skip
+           slopes=None, n_starts=200, kind="auto"):  # fmt: skip
     """Generate rounds for the driver; `Iterate.x` is a `Refined`, its error the relative gap.
 
     Parameters
@@ -105,6 +105,8 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
         Further patterns to begin with.
     network : tuple of array, optional
         (W1, w2) to begin with instead of training one.
+    slopes : array, shape (n,), optional
+        A dual point to begin with, if its bound is the better one.
     n_starts, kind
         Of `price_gates`.
 
@@ -123,9 +125,13 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
     if patterns is not None:
         both = xp.ones((2, patterns.shape[1]), dtype=xp.bool)
         masks, sides = _joined((masks, sides), (patterns.T, both))
-    r = f.gradient(predictions(X, W1, w2), y)
-    psi, directions, signs = _priced(pricer, r, W1, rng)
-    best_bound = max(0.0, lower_bound(f, r, y, psi, beta))
+    points = [f.gradient(predictions(X, W1, w2), y)] + ([] if slopes is None else [slopes])
+    found = [(r, *_priced(pricer, r, W1, rng)) for r in points]
+    best_bound, place = max(
+        (lower_bound(f, r, y, psi, beta), k) for k, (r, psi, _, _) in enumerate(found)
+    )
+    r, psi, directions, signs = found[place]
+    best_bound = max(0.0, best_bound)
     bound_psi, bound_r, solved, master = psi, r, None, None
     while True:
         yield _iterate(
@@ -178,7 +184,9 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
 
 def _iterate(state, psi):
     P = 0 if state.master is None else int(on_host(state.sides).sum())
-    record = {"net": state.net, "lower_bound": state.lower_bound, "psi": psi, "P": float(P)}
+    steps = 0 if state.master is None else state.master.outcome.nit
+    record = {"net": state.net, "lower_bound": state.lower_bound, "psi": psi, "P": float(P),
+              "steps": float(steps)}  # fmt: skip
     return _driver.Iterate(x=state, fun=state.net, error=state.gap, record=record)
 
 

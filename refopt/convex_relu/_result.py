@@ -6,7 +6,9 @@ from scipy.optimize import OptimizeResult
 
 from refopt import _status
 from refopt.convex_relu._master import Master
+from refopt.convex_relu._network import balanced_objective
 from refopt.convex_relu._recovery import network
+from refopt_backends import namespace_of
 
 
 def gap_kind(method: str, everything: bool, attack: tuple | None) -> str:
@@ -18,9 +20,17 @@ def gap_kind(method: str, everything: bool, attack: tuple | None) -> str:
     return "global-exact" if everything else "sampled"
 
 
+def largest_violation(X: Any, D: Any, x: Any) -> float:
+    """Of the cones' inequalities at x (2, d, P)."""
+    xp = namespace_of(X)
+    S = 2 * xp.astype(D, xp.float64) - 1
+    sides = (xp.astype(x[side, :, :], xp.float64) for side in (0, 1))
+    return max(0.0, *(-float(xp.min(S * (X @ U))) for U in sides)) if S.size else 0.0
+
+
 def result(
     xp: Any, kernels: Any, problem: tuple, master: Master, D: Any, G: Any, tol: float,
-    single: bool, kind: str,
+    single: bool, kind: str, rho: float | None = None,
 ) -> OptimizeResult:  # fmt: skip
     """The result, everything recomputed from the arrays that are returned."""
     X, y, beta, loss = problem
@@ -28,16 +38,10 @@ def result(
     x = xp.stack([master.V, master.W])
     if single:
         x, W1, w2 = (xp.astype(a, xp.float32) for a in (x, W1, w2))
-    hidden = X @ xp.astype(W1, xp.float64)
-    active = xp.maximum(hidden, xp.zeros_like(hidden))
-    decay = float(xp.sum(W1 * W1)) + float(xp.sum(w2 * w2))
-    fun = loss.value(active @ xp.astype(w2, xp.float64), y) + 0.5 * beta * decay
+    first, second = (xp.astype(W, xp.float64) for W in (W1, w2))
+    fun = balanced_objective(X, y, first, second, beta, loss)
     if kind == "robust-sampled":
         fun = master.value
-    violation = 0.0
-    if D.shape[1]:
-        S = 2 * xp.astype(D, xp.float64) - 1
-        violation = max(0.0, *(-float(xp.min(S * (X @ U))) for U in (master.V, master.W)))
     outcome, gap, status = master.outcome, master.gap, master.outcome.status
     if gap <= tol and status in (_status.MAXITER, _status.STALLED, _status.TIME_LIMIT):
         status = _status.CONVERGED
@@ -56,7 +60,7 @@ def result(
         gap=gap,
         gap_kind=kind,
         lower_bound=master.dual if kind == "global-exact" else None,
-        violation=violation,
+        violation=largest_violation(X, D, x),
         patterns=D,
         gates=G,
         r=master.r,
@@ -68,6 +72,20 @@ def result(
         ),
         nit=outcome.nit,
         nfev=outcome.nit,
+        psi=None,
+        n_rounds=0,
+        rounds=[],
+        rho=rho,
         history=outcome.history,
         backend=kernels.name,
     )
+
+
+def rescaled(res: OptimizeResult, scale: float) -> OptimizeResult:
+    """The result for features that were divided by `scale`, a power of four."""
+    if scale != 1:
+        root = scale**0.5
+        res.x, res.W1, res.w2 = res.x / scale, res.W1 / root, res.w2 / root
+        res.psi = None if res.psi is None else res.psi * scale
+        res.rho = None if res.rho is None else res.rho * scale**2
+    return res

@@ -43,7 +43,7 @@ class Features(Groups):
 
 
 def solve_features(X: Any, y: Any, G: Any, *, beta: float, loss: str, kernels: Any, xp: Any,
-                   **driver: Any) -> Master:  # fmt: skip
+                   start: Any = None, **driver: Any) -> Master:  # fmt: skip
     """Weights of the neurons with directions G.
 
     Parameters
@@ -56,6 +56,8 @@ def solve_features(X: Any, y: Any, G: Any, *, beta: float, loss: str, kernels: A
     loss : {"squared", "logistic", "hinge"}
     kernels : KernelTable
     xp : module
+    start : Start, optional
+        A point over the same directions.
     **driver
         For `_driver.run`.
 
@@ -72,6 +74,9 @@ def solve_features(X: Any, y: Any, G: Any, *, beta: float, loss: str, kernels: A
         zero = xp.zeros_like(alpha)
         return xp.stack([G * xp.maximum(alpha, zero), G * xp.maximum(-alpha, zero)])
 
-    found = solve_groups(program, sides, **driver)
+    given = None
+    if start is not None:
+        given = xp.sum(G * (start.x[0] - start.x[1]), axis=0)[:, None], start.r
+    found = solve_groups(program, sides, start=given, **driver)
     V, W = sides(found.U)
     return Master(V, W, found.z, found.r, None, found.value, found.dual, found.outcome)
