@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import refopt
+from refopt_backends import is_array, namespace_of
 
 # Whole numbers, so that every dtype holds them exactly; enough of them for the
 # compiled kernels to be chosen.
@@ -45,10 +46,16 @@ WIDE_ROWS = np.tile(ROWS, (1, 8))  # enough entries for the compiled kernels
 CIRCLE = {
     "type": "eq",
     "fun": lambda x: x[:1] ** 2 - 4.0,
-    "jac": lambda x: 2.0 * x[:1, None] * np.eye(1, x.size),
+    "jac": lambda x: 2.0 * x[:1, None] * beside(x, np.eye(1, x.size)),
 }
 
 FACES = tuple(np.ones(np.add((6, 7, 5), axis)) for axis in np.eye(3, dtype=int))
+
+
+def beside(x, array):
+    """An array of the host, in the library of x."""
+    elsewhere = is_array(x) and not isinstance(x, np.ndarray)
+    return namespace_of(x).asarray(array) if elsewhere else array
 
 
 @dataclass
@@ -97,7 +104,7 @@ def _progress():
 
 
 def _problem(problem):
-    x = np.full(problem.shape, 0.25)
+    x = problem.model.xp.full(problem.shape, 0.25)
     return [problem.fun(x), problem.grad(x), problem.lipschitz(), problem.dual_gap(x)]
 
 
@@ -115,7 +122,7 @@ def _merit(x, l):
 
 
 def _rows(a):
-    return refopt.halpern.RowLinear(a, p=np.arange(800.0) % 7, mu=1.0)
+    return refopt.halpern.RowLinear(a, p=beside(a, np.arange(800.0) % 7), mu=1.0)
 
 
 TABLE = {
@@ -172,7 +179,7 @@ TABLE = {
     ),
     "lasso_path": Entry(
         lambda X, y, **o: refopt.lasso_path(X, y, n_lams=5, eps=0.05, **o),
-        {"X": WIDE, "y": WIDE_SIDE}, lambda res: [res.coefs, res.lams],
+        {"X": WIDE, "y": WIDE_SIDE}, lambda res: [res.coefs, *map(float, res.lams)],
     ),
     "elastic_net": Entry(
         lambda X, y, **o: refopt.elastic_net(X, y, 30.0, 5.0, **o),
@@ -215,7 +222,9 @@ TABLE = {
         {"g": TALL_SIDE, "L": abs(TALL_SIDE) + 1},
     ),
     "identify_active_set": Entry(
-        lambda x, g: refopt.identify_active_set(x, g, refopt.LeastSquares(TALL, TALL_SIDE, l1=1.0)),
+        lambda x, g: refopt.identify_active_set(
+            x, g, refopt.LeastSquares(beside(g, TALL), beside(g, TALL_SIDE), l1=1.0)
+        ),
         {"x": TALL[0], "g": TALL[1]},
     ),
     "forest_factor": Entry(lambda A: refopt.forest_factor(A).pivots, {"A": PATH}),
@@ -224,7 +233,7 @@ TABLE = {
     "red_black_partition": Entry(lambda A: refopt.red_black_partition(A), {"A": PATH}),
     "label_propagation": Entry(
         lambda W, labels, rng=0, **o: refopt.label_propagation(
-            W, labels, ENDS, method="random-tree", rng=rng, **o
+            W, labels, beside(W, ENDS), rng=rng, **{"method": "random-tree"} | o
         ),
         {"W": EDGES + EDGES_2, "labels": np.arange(300.0) % 9}, lambda res: [res.x, res.fun],
     ),
@@ -279,11 +288,12 @@ TABLE = {
         {"A": Q},
     ),
     "poisson_rhs": Entry(
-        lambda cells, **o: refopt.poisson_rhs(cells, FACES, **o), {"cells": CELLS}
+        lambda cells, **o: refopt.poisson_rhs(cells, [beside(cells, u) for u in FACES], **o),
+        {"cells": CELLS},
     ),
     "project": Entry(
-        lambda cells, **o: refopt.project(cells, FACES, **o), {"cells": CELLS},
-        lambda res: list(res[0]),
+        lambda cells, **o: refopt.project(cells, [beside(cells, u) for u in FACES], **o),
+        {"cells": CELLS}, lambda res: list(res[0]),
     ),
     "PoissonGrid": Entry(
         lambda cells: refopt.PoissonGrid(cells), {"cells": CELLS},
@@ -297,7 +307,7 @@ TABLE = {
     "adasketch_newton": Entry(
         lambda x0, **o: refopt.adasketch_newton(
             lambda x: x @ x - x.sum(), x0, jac=lambda x: 2.0 * x - 1.0,
-            hess=lambda x: 2.0 * np.eye(x.size), constraints=CIRCLE,
+            hess=lambda x: 2.0 * beside(x, np.eye(x.size)), constraints=CIRCLE,
             **{"rng": 0, "lin_solver": "direct"} | o,
         ),
         {"x0": np.arange(3.0, 8.0)}, lambda res: [res.x], solver=True,
@@ -441,6 +451,28 @@ def test_the_form_of_the_arrays_does_not_matter(name, variant):
     # single precision is solved to a gap of 1e-6, which leaves more room to x
     tolerance = 1e-4 if variant == "float32" else 1e-8
     assert_same(name, TABLE[name].call(**arrays), call(name), tolerance)
+
+
+# Where another method than the table's is for devices.
+ON_DEVICE = {"label_propagation": {"method": "auto"}}
+
+
+@pytest.mark.parametrize("name", WITH_ARRAYS)
+def test_arrays_of_a_device_are_worked_on_there_or_refused(cupy, name):
+    arrays = {key: cupy.asarray(x) for key, x in TABLE[name].arrays.items()}
+    if "lies on a device" in getattr(refopt, name).__doc__:
+        with pytest.raises(TypeError, match="of cupy: graphs are worked on by the CPU"):
+            TABLE[name].call(**arrays)
+        return
+    options = ON_DEVICE.get(name, {})
+    found, expected = TABLE[name].call(**arrays, **options), call(name, **options)
+    pairs = zip(TABLE[name].values(found), TABLE[name].values(expected), strict=True)
+    for ours, theirs in pairs:
+        if isinstance(theirs, np.ndarray):
+            assert type(ours) is cupy.ndarray
+        # both end within their tolerances only
+        ours, theirs = (np.asarray(x, dtype=float) for x in (cupy.asnumpy(ours), theirs))
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3 * np.abs(theirs).max())
 
 
 @pytest.mark.parametrize("name", WITH_ARRAYS)
