@@ -99,7 +99,7 @@ def warmup(backend=None, families=None):
         compiled kernels for NumPy arrays.
     families : sequence of str, optional
         Which families of problems, of "transport", "block_coordinate", "halpern",
-        "augmented_lagrangian" and "deep_conjugate"; by default all.
+        "augmented_lagrangian", "deep_conjugate" and "convex_relu"; by default all.
 
     Returns
     -------
@@ -296,10 +296,28 @@ def _solve_pressure(xp, A, model):
     refopt.deep_conjugate_direction(A, b, model, maxiter=2)
 
 
+def _warm_convex_relu(xp, backend):
+    """Networks for regression and classes, from programs of both sizes, and prices."""
+    rng = np.random.default_rng(0)
+    X, labels = rng.standard_normal((40, 5)), np.where(rng.random(40) < 0.5, -1.0, 1.0)
+    X, y, G = xp.asarray(X), xp.asarray(labels), rng.standard_normal((5, 12))
+    fit = {"beta": 0.3, "maxiter": 2, "rng": 0, "backend": backend}
+    for count in (3, 12):  # few patterns, and more equations than samples
+        gates = {"gates": xp.asarray(np.ascontiguousarray(G[:, :count]))}
+        for loss in ("squared", "logistic", "hinge"):
+            refopt.fit_convex_relu(X, y, loss=loss, **gates, **fit)
+        for method in ("admm", "gated"):
+            refopt.fit_convex_relu(X, y, method=method, **gates, **fit)
+    refopt.fit_convex_relu(X, y, method="scp", n_gates=9, **fit)
+    refopt.fit_convex_relu(X, y, epsilon=0.01, n_gates=9, **fit)
+    refopt.fit_convex_relu(X, y, refine=1, m_init=5, **fit)
+
+
 _FAMILIES = {
     "transport": _warm_transport,
     "block_coordinate": _warm_block_coordinate,
     "halpern": _warm_halpern,
     "augmented_lagrangian": _warm_augmented_lagrangian,
     "deep_conjugate": _warm_deep_conjugate,
+    "convex_relu": _warm_convex_relu,
 }

@@ -312,6 +312,38 @@ print([key for key, count in compiled().items() if count > before[key]])
 
 
 @pytest.mark.slow
+def test_after_warmup_networks_compile_nothing():
+    code = """
+import numpy as np, refopt
+from refopt.problems import relu_instance
+from refopt_backends.numba_cpu import convex_relu, gate_pricing
+
+def compiled():
+    return {
+        (module.__name__, name): len(kernel.signatures)
+        for module in (convex_relu, gate_pricing)
+        for name, kernel in vars(module).items()
+        if hasattr(kernel, "signatures")
+    }
+
+refopt.warmup("numba", "convex_relu")
+before = compiled()
+p = relu_instance("breast-cancer")
+fit = {"beta": p.beta, "tol": 1e-2, "rng": 0, "maxiter": 3}
+for options in (
+    {}, {"loss": "logistic"}, {"loss": "hinge"}, {"method": "admm"}, {"gates": p.gates},
+    {"n_gates": 5, "method": "admm"}, {"method": "scp"}, {"method": "gated"},
+    {"refine": 1, "m_init": 20}, {"epsilon": 0.001, "n_gates": 5},
+):
+    refopt.fit_convex_relu(p.X, p.y, **fit | options)
+refopt.fit_convex_relu(np.asfortranarray(p.X), p.y, **fit)
+refopt.price_gates(p.X, p.y, rng=0, n_starts=5)
+print([key for key, count in compiled().items() if count > before[key]])
+"""
+    assert fresh_python.run(code, timeout=600).strip() == "[]"
+
+
+@pytest.mark.slow
 def test_after_warmup_sums_of_operators_compile_nothing():
     code = """
 import numpy as np, refopt

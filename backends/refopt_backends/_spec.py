@@ -25,8 +25,8 @@ class Kernel:
     meaning : str
         One sentence or formula.
     written : tuple of int
-        Positions, from 0, of the arguments that it writes into: vectors of an iteration on
-        large grids, where new memory would cost as much as the arithmetic.
+        Positions, from 0, of the arguments that it writes into: large arrays of an iteration,
+        where new memory would cost as much as the arithmetic.
     """
 
     name: str
