@@ -81,8 +81,10 @@ def minimize_equality(
         Call `adasketch_newton`, whose options go into `unknown`; options that are given win over
         its defaults.
     lin_solver : str or callable, optional
-        Who solves the Newton systems: "direct", "pcg", "minres", a sketch of `sketch_project`, or
-        ``lin_solver(system, rhs, tol, state)`` which returns d and a
+        Who solves the Newton systems: "direct", "pcg", "minres", "sketched" (conjugate gradients
+        with a Hessian of few rows drawn at random as preconditioner, where `hess` returns an
+        operator ``rows' diag(weights) rows`` with these two attributes), a sketch of
+        `sketch_project`, or ``lin_solver(system, rhs, tol, state)`` which returns d and a
         ``linear_solvers.SolveInfo`` or anything else: the residual is computed here.
         "auto" chooses by sizes and sparsity; it keeps a sparse factor as preconditioner of the
         next systems, where "direct" makes a new one for each.

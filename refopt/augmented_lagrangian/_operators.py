@@ -101,7 +101,13 @@ def total(parts: list, xp: Any = np) -> Any:
     if len(parts) == 2 and type(parts[0]) is type(parts[1]) is np.ndarray:
         return parts[0] + parts[1]
     if any(map(is_operator, parts)):
-        return symmetric_operator(lambda v: sum(H @ v for H in parts), parts[0].shape[0], xp)
+        whole = symmetric_operator(lambda v: sum(H @ v for H in parts), parts[0].shape[0], xp)
+        made_of_rows = [H for H in parts if hasattr(H, "rows")]
+        if len(made_of_rows) == 1:
+            (one,) = made_of_rows
+            whole.rows, whole.weights = one.rows, one.weights
+            whole.rest = total([H for H in parts if H is not one], xp)
+        return whole
     if any(map(is_sparse, parts)) and not all(map(is_sparse, parts)):
         parts = [H.toarray() if is_sparse(H) else H for H in parts]
     return reduce(_plus, parts)

@@ -18,11 +18,12 @@ from refopt.augmented_lagrangian.linear_solvers._direct import direct
 from refopt.augmented_lagrangian.linear_solvers._eliminated import Eliminated
 from refopt.augmented_lagrangian.linear_solvers._minres import minres
 from refopt.augmented_lagrangian.linear_solvers._projected import projected
+from refopt.augmented_lagrangian.linear_solvers._row_sketch import RowSketch, has_rows
 from refopt.augmented_lagrangian.linear_solvers._sketched import KINDS, Sketched
 from refopt.augmented_lagrangian.linear_solvers._sparse import FrozenFactor, sparse_direct
 from refopt.augmented_lagrangian.linear_solvers._system import KKTSystem, SolveInfo
 
-NAMES = ("auto", "direct", "pcg", "minres")
+NAMES = ("auto", "direct", "pcg", "minres", "sketched")
 MOST = 100_000  # sketch steps
 DENSE = 3000  # variables and constraints up to which a whole matrix is stored
 
@@ -49,11 +50,13 @@ def choose(
         )
     if precond is not None and lin_solver == "direct":
         raise ValueError("precond must be None with lin_solver='direct', which has no use for it")
+    if lin_solver == "sketched" and precond is not None:
+        raise ValueError("precond must be None with lin_solver='sketched', which makes its own")
     if lin_solver in KINDS:
         if precond is not None:
             raise ValueError(f"precond must be None with lin_solver={lin_solver!r}, a sketch")
         return Sketched(lin_solver, kernels, rng, MOST if maxiter_inner is None else maxiter_inner)
-    return Menu(lin_solver, None if precond is None else Preconditioner(precond))
+    return Menu(lin_solver, None if precond is None else Preconditioner(precond), rng)
 
 
 class Checked:
@@ -122,10 +125,10 @@ def _applied(given, size, xp):
 class Menu:
     """A solver that looks at the system: ``solve(system, rhs, tol, state) -> d, info``."""
 
-    def __init__(self, name: str, precond: Any):
+    def __init__(self, name: str, precond: Any, rng: Any = None):
         self._name, self._precond = name, precond
         self._plain = name in ("auto", "direct") and precond is None
-        self._eliminated, self._frozen = Eliminated(), FrozenFactor()
+        self._eliminated, self._frozen, self._rows = Eliminated(), FrozenFactor(), RowSketch(rng)
 
     def __call__(
         self, system: KKTSystem, rhs: Any, tol: float, state: dict
@@ -140,6 +143,11 @@ class Menu:
         size = system.n + system.m
         if type(H) is type(G) is np.ndarray and size <= DENSE and self._plain:
             return (*direct(system, rhs, tol, state), "direct")
+        if self._name == "sketched" and (not has_rows(H) or is_sparse(G) or is_operator(G)):
+            raise ValueError(
+                "lin_solver='sketched' needs a hess that returns an operator with rows and "
+                "weights, and dense Jacobians"
+            )
         iterative = self._name in ("pcg", "minres") or self._precond is not None
         matrices = not (is_operator(H) or is_operator(G))
         if self._name == "minres":
@@ -169,6 +177,8 @@ class Menu:
                 *minres(system, rhs, tol, state, self._user(state, "kkt", size, system.xp)),
                 "minres",
             )
+        if has_rows(H) and self._precond is None and self._name != "pcg":
+            return (*self._rows.solve(system, rhs, tol, state), "projected cg, sketched rows")
         user = self._user(state, "projected", system.n, system.xp)
         return (*projected(system, rhs, tol, state, user), "projected cg")
 
