@@ -26,7 +26,7 @@ FITS = {
     "robust, l2": {"tol": 1e-2, "epsilon": 0.02, "p": 2, "maxiter": 6},
     "sampled directions": {"tol": 1e-6, "method": "scp", "gates": None, "n_gates": 20, "rng": 0},
     "gated": {"tol": 1e-6, "method": "gated"},
-    "drawn": {"tol": 1e-6, "gates": None, "n_gates": 10, "rng": 0},
+    "drawn": {"tol": 1e-6, "gates": None, "n_gates": 10, "refine": 0, "rng": 0},
 }
 
 
@@ -83,11 +83,25 @@ def test_refinement_prices_and_bounds(cupy):
 
 
 def test_a_path_on_the_device(cupy):
-    betas, draw = [1.0, 0.3], {"n_gates": 6, "bias": True, "rng": 0}
+    betas, draw = [1.0, 0.3], {"n_gates": 6, "bias": True, "refine": 0, "rng": 0}
     host = refopt.convex_relu_path(X, Y, betas, **draw)
     device = refopt.convex_relu_path(cupy.asarray(X), cupy.asarray(Y), betas, **draw)
     np.testing.assert_allclose([r.fun for r in device], [r.fun for r in host], rtol=1e-7)
     assert all(type(r.W1) is cupy.ndarray for r in device)
+
+
+def test_several_outputs_and_a_start_on_the_device(cupy):
+    outputs, fit = np.stack([Y, X[:, 2]], axis=1), {"beta": 0.3, "refine": 0, "tol": 1e-7}
+    host = refopt.fit_convex_relu(X, outputs, gates=GATES[:3], **fit)
+    data = cupy.asarray(X), cupy.asarray(outputs)
+    device = refopt.fit_convex_relu(*data, gates=cupy.asarray(GATES[:3]), **fit)
+    assert type(device.W1) is cupy.ndarray and device.w2.shape == host.w2.shape
+    np.testing.assert_allclose(device.fun, host.fun, rtol=1e-6)
+    again = {"beta": 0.3, "method": "admm", "tol": 1e-2, "maxiter": 60}
+    gates = cupy.asarray(GATES[:3])
+    first = refopt.fit_convex_relu(data[0], cupy.asarray(Y), gates=gates, **again)
+    second = refopt.fit_convex_relu(data[0], cupy.asarray(Y), x0=first, **again)
+    assert second.success and second.nit <= first.nit
 
 
 def test_nothing_moves_between_host_and_device_in_silence(cupy):
