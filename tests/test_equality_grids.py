@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
 from scipy import sparse
 
 from refopt import minimize_equality
@@ -128,3 +129,13 @@ def test_elliptic_control_takes_no_factor(N, monkeypatch):
     other = minimize_equality(**problem.arguments(), tol=1e-9)
     assert other.lin_solver == "eliminated, matched factor"
     np.testing.assert_allclose(res.x, other.x, atol=1e-7)
+
+
+def test_sparse_derivatives_come_through_scipy():
+    given = elliptic_control(31).arguments()
+    ours = minimize_equality(**given, tol=1e-9)
+    res = scipy.optimize.minimize(
+        given.pop("fun"), given.pop("x0"), **given, method=minimize_equality, tol=1e-9
+    )
+    assert res.success and res.lin_solver == "eliminated, separable operator"
+    np.testing.assert_array_equal(res.x, ours.x)

@@ -14,10 +14,10 @@ on a square, w being 0 at its sides. On a grid of 80 x 80 points these are 12 80
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.fft import dstn
 
 import refopt
 from refopt.problems import elliptic_control
+from refopt_backends import sine_transform
 
 problem = elliptic_control(80)
 res = refopt.minimize_equality(**problem.arguments(), tol=1e-9)
@@ -43,8 +43,10 @@ for ax, (title, values) in zip(axes, pictures.items(), strict=True):
 plt.show()
 
 # %%
-# Whoever knows the operator can say so. Sine waves diagonalise the Laplacian, so that two sine
-# transforms invert the reduced matrix with a mean temperature in it.
+# That the equation lives on a grid is seen in the sparsity pattern of its Jacobian. One-dimensional
+# eigenvectors invert the Laplacian, and finer grids take hardly more iterations. Whoever knows
+# more of the operator can say so in a preconditioner: here the same sine transforms, with the mean
+# of the squared temperature in it, for 80 x 80 points.
 
 waves = -(2 - 2 * np.cos(np.pi * np.arange(1, N + 1) / (N + 1))) * ((N + 1) / 2) ** 2
 laplacian = waves[:, None] + waves
@@ -53,20 +55,15 @@ laplacian = waves[:, None] + waves
 def precond(x, multipliers, system):
     w = x[: problem.m]
     diagonal = 1 + problem.gamma * (laplacian - 3 * problem.cubic * np.mean(w**2)) ** 2
-
-    def apply(r):
-        waves = dstn(r.reshape(N, N), type=1, norm="ortho")
-        return dstn(waves / diagonal, type=1, norm="ortho").ravel()
-
-    return apply
+    return lambda r: sine_transform(sine_transform(r.reshape(N, N)) / diagonal).ravel()
 
 
+figure, ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
+for side in (20, 40, 80, 160):
+    run = refopt.minimize_equality(**elliptic_control(side).arguments(), tol=1e-9)
+    ax.semilogy(run.history["inner_iters"], run.history["error"], "o-", label=f"{side} x {side}")
 helped = refopt.minimize_equality(**problem.arguments(), tol=1e-9, precond=precond)
-figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
-for label, run in (("factor of the library", res), ("sine transforms", helped)):
-    steps = np.cumsum(run.history["inner_iters"]) if "inner_iters" in run.history else None
-    x = np.arange(run.nit + 1) if steps is None else steps
-    ax.semilogy(x, run.history["error"], "o-", label=label)
-ax.set(xlabel="conjugate gradient iterations", ylabel="error")
+ax.semilogy(helped.history["inner_iters"], helped.history["error"], "k--", label="preconditioner")
+ax.set(xlabel="conjugate gradient iterations", ylabel="error", xticks=range(0, 15, 2))
 ax.legend()
 plt.show()
