@@ -112,3 +112,14 @@ def test_patterns_without_interior_are_left_out():
     master = solve_program(X, np.ones(3), D, beta=0.1, tol=1e-8)
     assert not master.V[:, 0].any() and master.V[:, 1].any()
     assert master.gap <= 1e-8
+
+
+@pytest.mark.parametrize("beta", [0.01, 0.1])
+def test_small_weight_decay_does_not_start_the_logistic_loss_too_far_out(beta):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 4))
+    y = np.where(X[:, 0] * X[:, 1] > 0, 1.0, -1.0)
+    D = X @ rng.standard_normal((4, 12)) >= 0
+    sides = np.arange(24).reshape(2, 12) % 3 > 0
+    master = solve_program(X, y, D, beta=beta, loss="logistic", sides=sides, tol=1e-7)
+    assert master.gap <= 1e-7 and master.outcome.nit < 50

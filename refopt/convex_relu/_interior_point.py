@@ -14,7 +14,7 @@ there, and is approached as the path is followed.
 from collections.abc import Generator
 from typing import Any
 
-from refopt import _status
+from refopt import _status, losses
 from refopt._driver import Iterate
 from refopt.convex_relu import _row_losses, _second_order_cones
 from refopt.convex_relu._newton_systems import smaller_system
@@ -27,6 +27,7 @@ _BACK_OFF = 0.99  # of the longest step
 _REFINED = 1e-12  # relative residual at which refinement of a linear solution ends
 _REFINEMENTS = 3
 _LEAST_STEP = 1e-4
+_LARGEST_MARGIN = 10.0  # of a column at the start, for the logistic loss
 
 
 def interior_point(
@@ -81,6 +82,9 @@ class _Path:
         mu = max(loss.value(zero, y), 1e-300) / (C * (n + 1))
         self.U = (mu * (n + 1) ** 0.5 / beta) * xp.take(directions, program.of, axis=0)
         self.XU = self.U @ program.X.T
+        if isinstance(loss, losses.Logistic):  # whose slopes at larger predictions underflow
+            share = min(1.0, _LARGEST_MARGIN / float(xp.max(xp.abs(self.XU))))
+            mu, self.U, self.XU = share * mu, share * self.U, share * self.XU
         self.s = program.S * self.XU
         a = 1 / self.s
         c = -program.pull_cone(a)
