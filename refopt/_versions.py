@@ -275,13 +275,20 @@ def _warm_deep_conjugate(xp, backend):
             for coefficient in (None, weights):
                 for model in (None, refopt.MultilevelNet(), refopt.MultilevelNet().setup):
                     _project(cells, u, coefficient, model)
-                porous = xp.asarray(refopt.problems.pressure_scene("porous", size))
-                _project(porous, u, coefficient, refopt.MultilevelNet())  # coarse graphs
+                scene = refopt.problems.pressure_scene("porous", size, cutoff=100.0)
+                _project(xp.asarray(scene), u, coefficient, refopt.MultilevelNet())  # coarse graphs
             if size == 8:
                 _solve_pressure(xp, refopt.PoissonGrid(cells).tocsr(), None)
+        if backend == "numba":  # as many entries as all threads are woken for
+            from scipy.sparse import eye_array, kron
+
+            blocks = kron(eye_array(66_000), np.eye(8) + 1.0, format="csr")
+            _solve_pressure(xp, blocks, None)
         for size in (8, 36) if backend == "numba" else (8,):
             room = refopt.PoissonGrid(xp.ones((size,) * 3, dtype=xp.int8))  # touches no air
-            _solve_pressure(xp, room, refopt.DCDMNet(channels=8, rng=0))
+            net = refopt.DCDMNet(channels=8, rng=0)
+            _solve_pressure(xp, room, net)
+            net.backward(net.forward(xp.ones((size,) * 3, dtype=xp.float32)))
 
 
 def _project(cells, u, coefficient, model):

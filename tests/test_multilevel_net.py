@@ -4,10 +4,19 @@ import numpy as np
 import pytest
 from scipy.sparse.linalg import cg
 
+import pressure_systems
 from refopt import MultilevelNet, PoissonGrid, deep_conjugate_direction, load_model, poisson_rhs
 from refopt.deep_conjugate._multilevel import HAND, largest_factor
-from refopt.deep_conjugate._train_multilevel import MARGIN, train_multilevel
+from refopt.deep_conjugate._train_multilevel import (
+    GAIN,
+    MARGIN,
+    relative_loss,
+    train_multilevel,
+)
+from refopt.deep_conjugate._train_multilevel import iterations as count
+from refopt.deep_conjugate.train_models import multilevel_problems
 from refopt.problems import pressure_scene, swirl_velocity
+from refopt_backends import resolve
 
 GRIDS = {
     "box": lambda: PoissonGrid(pressure_scene("box", 24), outside="air"),
@@ -220,7 +229,7 @@ def test_fluid_without_air_is_solved_for_what_is_consistent():
     assert abs(x.mean()) <= 1e-10 * abs(x).max()
 
 
-KNOWN = {"box": 5, "smoke": 6, "dam": 6, "porous": 9}
+KNOWN = {"box": 5, "smoke": 6, "dam": 6, "porous": 8}
 
 
 @pytest.mark.parametrize("kind", KNOWN)
@@ -240,14 +249,42 @@ def test_training_lowers_the_loss_and_keeps_its_margin():
     params = train_multilevel([(A, b)], start=HAND, maxfev=40)
     assert MultilevelNet(params).is_stable()
     assert all(largest_factor(w1, w2) <= MARGIN for w1, w2, _, _ in params)
-    runs = [
-        deep_conjugate_direction(A, b, MultilevelNet(p), rtol=1e-12, maxiter=5, full_output=True)[1]
-        for p in (HAND, params)
-    ]
-    assert runs[1].residual < runs[0].residual
+    loss = relative_loss([(A, b)], HAND)
+    assert loss(np.array(HAND)) == pytest.approx(1 + 0.5 * (1 - GAIN))
+    assert loss(params) < 1
+    assert loss(2 * params) > 2  # off the margin
 
 
-@pytest.mark.parametrize("kind", ["box", "smoke", "dam", "porous"])
-def test_the_trained_numbers_are_no_worse_than_those_set_by_hand(kind):
-    A = PoissonGrid(pressure_scene(kind, 40, 8), outside="air" if kind == "box" else "solid")
-    assert iterations(A) <= iterations(A, net=MultilevelNet(HAND)) + 1
+def test_the_shipped_numbers_are_where_the_training_ends():
+    """On its scenes, no number can be moved for a gain that is worth it, and hand-set ones lose."""
+    loss = relative_loss(multilevel_problems(), HAND)
+    shipped = MultilevelNet().params
+    least = loss(shipped)
+    assert least < 0.96
+    for place in zip(*np.nonzero(shipped), strict=True):
+        for factor in (0.95, 1.05):
+            moved = shipped.copy()
+            moved[place] *= factor
+            assert loss(moved) >= least - 2e-3, place
+
+
+def test_counting_iterations_agrees_with_the_solver():
+    A, _, b = pressure_systems.system("smoke", 32)
+    _, kernels = resolve(A.types)
+    _, res = deep_conjugate_direction(A, b, MultilevelNet(), rtol=1e-6, full_output=True)
+    counted = count(kernels, A, b, MultilevelNet().params)
+    assert res.nit - 1 < counted <= res.nit
+
+
+UNSEEN = {kind: (kind, 40, {"seed": 8}) for kind in ("box", "smoke", "dam", "porous")} | {
+    "walls": ("walls", 40, {"spacing": 6}),
+    "odd": ("porous", (47, 37, 53), {"seed": 9}),
+}
+
+
+@pytest.mark.parametrize("scene", UNSEEN)
+def test_the_trained_numbers_are_no_worse_than_those_set_by_hand(scene):
+    kind, shape, options = UNSEEN[scene]
+    cells = pressure_scene(kind, shape, **options)
+    A = PoissonGrid(cells, outside="air" if kind == "box" else "solid")
+    assert iterations(A) <= iterations(A, net=MultilevelNet(HAND))

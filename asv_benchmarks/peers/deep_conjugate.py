@@ -1,46 +1,65 @@
 """Pressure systems beside algebraic multigrid and the fast sine transform.
 
-Run as ``python asv_benchmarks/peers/deep_conjugate.py --sizes 64 128 --threads 2``. Seconds are
-wall-clock, from a new geometry to a solution: setup and solve, compilation excluded. The
-residual is recomputed in float64 by one function for all. PyAMG runs on one thread, as it does.
+Run as ``python asv_benchmarks/peers/deep_conjugate.py``, which prints a table for one thread and
+one for two; ``--instances smoke-64 dam-59x53x67`` picks rows. Seconds are wall-clock, from a new
+geometry to a solution: setup and solve, compilation excluded. The residual is recomputed in float64
+by one function for all. PyAMG runs on one thread, as it does. ``smoke-256`` and the like are solved
+without peers.
 """
 
 import argparse
 import os
+import subprocess
+import sys
 import time
 
 SCENES = ("box", "smoke", "dam", "porous", "walls")
+INSTANCES = (
+    *(f"{kind}-{size}" for size in (64, 128) for kind in SCENES),
+    *("smoke-63", "porous-61x67x71", "smoke-70x90x54", "dam-59x53x67", "box-127", "smoke-127"),
+)
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--sizes", type=int, nargs="+", default=[64])
-    options.add_argument("--scenes", nargs="+", choices=SCENES, default=SCENES)
-    options.add_argument("--threads", type=int, choices=(1, 2), default=2)
-    options.add_argument("--peers-to", type=int, default=128, help="largest size for the peers")
+    options.add_argument("--instances", nargs="+", default=INSTANCES)
+    options.add_argument("--threads", type=int, nargs="+", default=(1, 2))
+    options.add_argument("--peers-to", type=int, default=128, help="largest extent for the peers")
     options.add_argument("--seed", type=int, default=5)
     asked = options.parse_args()
+    if len(asked.threads) > 1:  # the number is settled when the libraries are loaded
+        for threads in asked.threads:
+            own = ["--instances", *asked.instances, "--threads", str(threads)]
+            own += ["--peers-to", str(asked.peers_to), "--seed", str(asked.seed)]
+            subprocess.run([sys.executable, __file__, *own], check=True)
+        return
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[name] = str(asked.threads)
-    solve("box", 32, asked)  # compiles
+        os.environ[name] = str(asked.threads[0])
+    for size in (12, 96):  # compiles, for one thread and for all
+        for kind in SCENES:
+            solve(kind, (size,) * 3, asked, peers=False)
+    print(f"\n{asked.threads[0]} threads\n")
     print(
         "| instance | unknowns | refopt: iterations, s | SA: iterations, setup + solve, s ", end=""
     )
     print("| RS: the same | sine transform, s | best of SA, RS / refopt | RS solve / refopt |")
     print("|---|---|---|---|---|---|---|---|")
-    for size in asked.sizes:
-        for kind in asked.scenes:
-            print("| " + " | ".join(solve(kind, size, asked)) + " |", flush=True)
+    for instance in asked.instances:
+        kind, extents = instance.split("-")
+        shape = tuple(map(int, extents.split("x")))
+        shape *= 3 if len(shape) == 1 else 1
+        row = solve(kind, shape, asked, peers=max(shape) <= asked.peers_to)
+        print("| " + " | ".join([f"{kind} {extents}", *row]) + " |", flush=True)
 
 
-def solve(kind, size, asked):
+def solve(kind, shape, asked, peers):
     """A row of the table."""
     import numpy as np
 
     import refopt
     from refopt.problems import pressure_scene, swirl_velocity
 
-    cells = pressure_scene(kind, size, asked.seed)
+    cells = pressure_scene(kind, shape, asked.seed)
     outside = "air" if kind == "box" else "solid"
     velocity = swirl_velocity(cells.shape, asked.seed + 1)
     b = refopt.poisson_rhs(cells, velocity, outside=outside)
@@ -52,8 +71,8 @@ def solve(kind, size, asked):
 
     seconds, (A, x, res) = best(ours, 5)
     check(A, x, b)
-    row = [f"{kind} {size}", str(A.n), f"{res.nit}, {seconds:.3f}"]
-    if size == 32 or size > asked.peers_to:
+    row = [str(A.n), f"{res.nit}, {seconds:.3f}"]
+    if not peers:
         return [*row, "", "", "", "", ""]
     matrix, totals, solves = A.tocsr(), [], []
     for name in ("smoothed_aggregation_solver", "ruge_stuben_solver"):
@@ -63,7 +82,7 @@ def solve(kind, size, asked):
         solves.append(run)
     row.append("")
     if kind == "box":
-        direct, y = best(lambda: sine_transform(b.reshape(cells.shape), asked.threads), 5)
+        direct, y = best(lambda: sine_transform(b.reshape(shape), asked.threads[0]), 5)
         check(A, np.reshape(y, (-1,)), b)
         row[-1] = f"{direct:.3f}"
     return [*row, f"{min(totals) / seconds:.0f}", f"{solves[1] / seconds:.1f}"]

@@ -12,9 +12,9 @@ from refopt_backends import linear_operator, resolve
 # A row per level, the last for all coarser ones: weights of the sweeps (the finest level has
 # one), factor of the coarse correction, scale of the links to air on the next level.
 TRAINED = (
-    (1.1836, 0.0, 1.0478, 0.933),
-    (1.14, 2.4418, 0.9834, 0.733),
-    (1.3319, 3.1839, 0.949, 0.4483),
+    (1.1757, 0.0, 1.028, 0.7813),
+    (1.1245, 2.9956, 1.0074, 0.7436),
+    (1.1332, 5.109, 1.0023, 0.7118),
 )
 HAND = ((1.2, 0.0, 1.0, 0.8), (1.1, 2.05, 1.0, 0.75), (1.1, 2.05, 1.0, 0.7))
 

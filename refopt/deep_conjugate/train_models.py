@@ -36,15 +36,18 @@ RECIPE: dict[str, Any] = {
 # Scenes for the multilevel network: kind, cells a side in parts of 32, seed, and whether the
 # right-hand side is the divergence of a velocity or white noise.
 MULTILEVEL_SCENES = (
+    ("box", 1.0, 1, "divergence"),
     ("box", 1.5, 1, "divergence"),
     ("smoke", 1.5, 11, "divergence"),
     ("smoke", 1.25, 12, "noise"),
+    ("smoke", 2.0, 17, "divergence"),
     ("dam", 1.5, 13, "divergence"),
-    ("dam", 1.25, 14, "noise"),
+    ("dam", 2.0, 14, "divergence"),
     ("porous", 1.5, 15, "divergence"),
     ("porous", 1.25, 16, "noise"),
-    ("smoke", 2.0, 17, "divergence"),
     ("porous", 2.0, 18, "divergence"),
+    ("walls", 1.25, 2, "divergence"),
+    ("walls", 1.5, 1, "divergence"),
 )
 
 
@@ -63,11 +66,12 @@ def train_network(seed=0, n_steps=2000, extent=32, callback=None):
     return res.model
 
 
-def train_multilevel_net(maxfev=600, extent=32):
-    """The multilevel network, trained on `MULTILEVEL_SCENES`, its numbers to four decimals."""
+def multilevel_problems(extent=32):
+    """The matrices and right-hand sides of `MULTILEVEL_SCENES`."""
     problems = []
     for kind, scale, seed, origin in MULTILEVEL_SCENES:
-        cells = pressure_scene(kind, round(scale * extent), seed)
+        options = {"spacing": 5 + seed} if kind == "walls" else {"seed": seed}
+        cells = pressure_scene(kind, round(scale * extent), **options)
         outside = "air" if kind == "box" else "solid"
         A = PoissonGrid(cells, outside=outside)
         if origin == "divergence":
@@ -75,7 +79,12 @@ def train_multilevel_net(maxfev=600, extent=32):
         else:
             b = np.random.default_rng(seed).standard_normal(A.n)
         problems.append((A, b))
-    return MultilevelNet(train_multilevel(problems, maxfev=maxfev).round(4))
+    return problems
+
+
+def train_multilevel_net(maxfev=700, extent=32):
+    """The multilevel network, trained on `multilevel_problems`, its numbers to four decimals."""
+    return MultilevelNet(train_multilevel(multilevel_problems(extent), maxfev=maxfev).round(4))
 
 
 class Progress:
@@ -100,7 +109,7 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=2000, help="of the convolutional network")
-    parser.add_argument("--evaluations", type=int, default=600, help="of the multilevel network")
+    parser.add_argument("--evaluations", type=int, default=700, help="of the multilevel network")
     parser.add_argument("--extent", type=int, default=32, help="cells along each axis")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
