@@ -142,7 +142,68 @@ def test_what_is_not_finite_at_the_start_is_named(broken):
     assert res.status == 4 and res.nit == 0 and broken in res.message
 
 
+def random_feasible(seed):
+    """A quadratic to be minimised on curved constraints that some point fulfils."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 9))
+    m = int(rng.integers(1, n))
+    Q, A, hidden = (
+        rng.standard_normal((m, n, n)),
+        rng.standard_normal((m, n)),
+        2 * rng.standard_normal(n),
+    )
+    Q = Q + Q.transpose(0, 2, 1)
+    W, a = rng.standard_normal((m, n)), rng.standard_normal(n)
+
+    def raw(x):
+        return 0.5 * (Q @ x) @ x + A @ x + 3 * np.sin(W @ x)
+
+    target = raw(hidden)
+    constraint = NonlinearConstraint(
+        lambda x: raw(x) - target, 0, 0,
+        jac=lambda x: Q @ x + A + 3 * np.cos(W @ x)[:, None] * W,
+        hess=lambda x, v: np.tensordot(v, Q, 1) - W.T @ ((3 * v * np.sin(W @ x))[:, None] * W),
+    )  # fmt: skip
+    return {
+        "fun": lambda x: 0.5 * (x - a) @ (x - a),
+        "jac": lambda x: x - a,
+        "hess": lambda x: np.eye(n),
+        "x0": 3 * rng.standard_normal(n),
+        "constraints": constraint,
+    }
+
+
+def test_random_feasible_problems_are_not_called_infeasible():
+    found = [refopt.minimize_equality(**random_feasible(seed)) for seed in range(60)]
+    assert sum(res.success for res in found) == 60, [res.message for res in found if res.status]
+
+
+def test_infeasible_is_said_of_a_stationary_violation_only():
+    constraint = {"type": "eq", "fun": lambda x: x @ x + 1, "jac": lambda x: 2 * x}
+    res = refopt.minimize_equality(lambda x: x[0], [2.0, 1.0], constraints=constraint)
+    assert res.status == 5 and "stationary" in res.message
+    slope = 2 * res.x * (res.x @ res.x + 1)
+    assert abs(slope).max() < 1e-5 and abs(res.constr_violation - 1) < 1e-9
+
+
 # Invariance
+
+
+@pytest.mark.parametrize("scale", [1e6, 1e9])
+@pytest.mark.parametrize("name", ["HS7", "HS27", "HS47", "HS56", "HS79", "BYRDSPHR"])
+def test_constraints_in_far_too_small_units_are_no_obstacle(name, scale):
+    problem = textbook_equality(name)
+    constraint = NonlinearConstraint(
+        lambda x: scale * problem.cons(x), 0, 0, jac=lambda x: scale * problem.jac(x),
+        hess=lambda x, v: scale * problem.hess_cons(x, v),
+    )  # fmt: skip
+    res = refopt.minimize_equality(**problem.arguments() | {"constraints": constraint})
+    assert res.status in (0, 3) and problem.error(res.x) < 1e-8
+    # the measures and multipliers are those of the constraints as they were given
+    assert res.constr_violation == np.abs(scale * problem.cons(res.x)).max()
+    slope = problem.grad(res.x) + scale * problem.jac(res.x).T @ res.multipliers
+    np.testing.assert_allclose(res.lagrangian_grad, slope, atol=1e-9)
+    np.testing.assert_allclose(res.v[0], res.multipliers)
 
 
 def test_a_scaled_or_shifted_objective_has_the_same_minimiser():

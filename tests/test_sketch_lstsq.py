@@ -104,3 +104,13 @@ def test_a_residual_that_is_rounding_is_called_so():
     A = np.random.default_rng(0).standard_normal((200, 10))
     _, info = refopt.sketch_lstsq(A, A @ np.ones(10), rtol=0.0, rng=0)
     assert info.converged and "relative residual" in info.message
+
+
+@pytest.mark.parametrize(
+    ("unit", "size"), [(1e-170, 1.0), (1e170, 1.0), (1.0, 1e-170), (1e-300, 1e-300)]
+)
+def test_extreme_units_change_nothing_but_the_unit_of_x(unit, size):
+    A, b = tall(500, 12, 1e2)
+    x, info = refopt.sketch_lstsq(unit * A, size * b, rng=0)
+    assert info.converged
+    np.testing.assert_allclose(x * (unit / size), np.linalg.lstsq(A, b)[0], rtol=1e-6)

@@ -178,3 +178,16 @@ def test_bad_input_is_refused_by_name(options, error, message):
     arguments = {"A": np.eye(5, 3), "b": np.ones(5)} | options
     with pytest.raises(error, match=message):
         refopt.sketch_project(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("unit", "size"), [(1e-170, 1.0), (1e170, 1.0), (1.0, 1e-170), (1e-300, 1e-300)]
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_extreme_units_change_nothing_but_the_unit_of_x(kind, unit, size):
+    A, b, _ = system(12, 12)
+    plain, known = refopt.sketch_project(A, b, sketch=kind, rng=0, backend="numpy")
+    x, info = refopt.sketch_project(unit * A, size * b, sketch=kind, rng=0, backend="numpy")
+    assert info.converged and known.converged
+    np.testing.assert_allclose(x * (unit / size), plain, rtol=1e-3, atol=1e-4)
+    assert info.residual_norm <= 1e-6 * size * np.linalg.norm(b)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from refopt.augmented_lagrangian._filter import Filter
 from refopt.augmented_lagrangian._merit import Direction, merit
-from refopt.augmented_lagrangian._point import Point
+from refopt.augmented_lagrangian._point import Point, complete
 
 SHORTEST = 1e-6
 _PATIENCE = 0.125  # the shortest step at which M is waited for when the filter takes a longer one
@@ -126,7 +126,7 @@ class Search:
     def _taken(self, trial):
         """The point with its Jacobian, None if it is not to be taken after all."""
         x, l, f, c = trial[:4]
-        new = Point(x, l, f, c, *self._problem.derivatives(x, f, c))
+        new = complete(self._problem, x, l, f, c)
         if not new.finite:
             return None
         reason = self._progress_in_filter(f, new.cc, trial.alpha)

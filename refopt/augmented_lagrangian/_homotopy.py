@@ -13,7 +13,7 @@ Methods", SIAM 2003, chapters 2 and 6.
 import math
 from typing import Any
 
-from refopt.augmented_lagrangian._point import Point
+from refopt.augmented_lagrangian._point import Point, complete
 
 LONGEST = 60  # steps along the curve
 _CHORDS = 3  # steps of the corrector
@@ -62,7 +62,7 @@ def follow(problem: Any, point: Point):
         x, t, f, c = found
         if _norm(x) > _FAR:
             return False
-        point = Point(x, point.l, f, c, *problem.derivatives(x, f, c))
+        point = complete(problem, x, point.l, f, c)
         if not point.finite:
             return False
         yield point

@@ -1,11 +1,13 @@
 """The linear system A x = b of the sketching solvers, dense or in compressed rows."""
 
+import math
 from typing import Any
 
 from refopt import _validate
 from refopt._namespace import HoldsNamespace
 from refopt_backends import resolve
 
+EXTREME = 50  # orders of magnitude from 1, beyond which A is scaled
 SMALL = 4096  # entries of A below which no compiler is woken
 
 
@@ -24,10 +26,14 @@ class LinearSystem(HoldsNamespace):
     shape : (int, int)
     dtype : dtype
         What a solution is returned in.
+    unit, b_unit : float
+        Powers of two that the user's A and b were divided by: squares of entries neither
+        overflow nor vanish.
     """
 
-    def __init__(self, xp, kernels, A, b, dtype):
+    def __init__(self, xp, kernels, A, b, dtype, unit=1.0, b_unit=1.0):
         self.xp, self.kernels, self.b, self.dtype = xp, kernels, b, dtype
+        self.unit, self.b_unit = unit, b_unit
         self.shape = tuple(A.shape)
         self._matrix = A
         self.A: Any = None
@@ -37,6 +43,14 @@ class LinearSystem(HoldsNamespace):
             self.rows = A.data, columns, xp.astype(A.indptr, xp.int64, copy=False)
         else:
             self.A = A
+
+    def taken(self, x: Any) -> Any:
+        """The user's x as it is here, in double precision."""
+        return self.xp.astype(x, self.xp.float64, copy=True) * self.unit / self.b_unit
+
+    def returned(self, x: Any) -> Any:
+        """An x as the user sees it, an array of its own."""
+        return self.xp.astype(x / self.unit * self.b_unit, self.dtype, copy=False)
 
     def times(self, x: Any) -> Any:
         """A x."""
@@ -126,6 +140,7 @@ def take_system(A: Any, b: Any, backend: str | None) -> LinearSystem:
     numbers = _double(xp, values, "A", 1 if sparse else 2)
     if 0 in matrix.shape:
         raise ValueError(f"A must have rows and columns, got shape {tuple(matrix.shape)}")
+    numbers, unit = _scaled(xp, numbers)
     if sparse:
         matrix = type(matrix)((numbers, matrix.indices, matrix.indptr), shape=matrix.shape)
         if not matrix.has_canonical_format:
@@ -136,7 +151,9 @@ def take_system(A: Any, b: Any, backend: str | None) -> LinearSystem:
     b = _double(xp, b, "b", 1)
     if b.shape[0] != matrix.shape[0]:
         raise ValueError(f"b must have one entry per row of A, {matrix.shape[0]}, got {b.shape[0]}")
-    return LinearSystem(xp, kernels, matrix, b, xp.float32 if kind == "float32" else xp.float64)
+    b, b_unit = _scaled(xp, b)
+    dtype = xp.float32 if kind == "float32" else xp.float64
+    return LinearSystem(xp, kernels, matrix, b, dtype, unit, b_unit)
 
 
 def take_start(system: LinearSystem, x0: Any) -> Any:
@@ -146,10 +163,19 @@ def take_start(system: LinearSystem, x0: Any) -> Any:
         return xp.zeros(n, dtype=xp.float64)
     x0 = _validate.as_array(x0, "x0")
     resolve(system.b, x0, backend=system.kernels.name, names=("b", "x0"))
-    x = xp.astype(_double(xp, x0, "x0", 1), xp.float64, copy=True)
+    x = system.taken(_double(xp, x0, "x0", 1))
     if x.shape[0] != n:
         raise ValueError(f"x0 must have one entry per column of A, {n}, got {x.shape[0]}")
     return x
+
+
+def _scaled(xp, v):
+    """v over a power of two, and that number: 1 unless entries are extreme."""
+    largest = float(xp.max(xp.abs(v))) if v.shape[0] else 0.0
+    if not largest or abs(math.log10(largest)) <= EXTREME:
+        return v, 1.0
+    unit = math.ldexp(1.0, math.frexp(largest)[1] - 1)
+    return v / unit, unit
 
 
 def _double(xp, value, name, ndim):

@@ -10,9 +10,9 @@ from refopt.augmented_lagrangian import _multipliers, _restoration
 from refopt.augmented_lagrangian._acceleration import Tail
 from refopt.augmented_lagrangian._acceptance import Search
 from refopt.augmented_lagrangian._merit import Direction
-from refopt.augmented_lagrangian._operators import squared_norm
+from refopt.augmented_lagrangian._operators import divided_rows, squared_norm
 from refopt.augmented_lagrangian._penalties import adapt
-from refopt.augmented_lagrangian._point import Point, evaluate
+from refopt.augmented_lagrangian._point import Point, complete, evaluate
 from refopt.augmented_lagrangian._shift import Regularisation
 
 UNBOUNDED = -1e20
@@ -70,7 +70,7 @@ class Newton:
         recent = deque([point.kkt], maxlen=5)
         crawl, tail = _restoration.Crawl(), Tail()
         patience = _PATIENCE[problem.quasi_newton]
-        least, idle, failures, k, damping = math.inf, 0, 0, 0, 0.0
+        least, idle, failures, stationary, k, damping = math.inf, 0, 0, 0, 0, 0.0
         while True:
             k += 1
             H = problem.hessian(point.x, point.l)
@@ -126,7 +126,10 @@ class Newton:
                 return _status.INFEASIBLE, "The objective is unbounded below."
             if crawl.goes_on(point.violation(), max(self._tol, point.optimality())):
                 search.restored(point)
-                _, point = yield from self._restored(point, _restoration.FALL)
+                feasible, point = yield from self._restored(point, _restoration.FALL)
+                stationary += feasible is None
+                if stationary > 1:  # once, the main iteration is trusted to get away
+                    return self._infeasible(point)
                 recent = deque([point.kkt], maxlen=5)
                 continue
             idle = 0 if error < least or alpha < 1.0 or system.shift else idle + 1
@@ -143,6 +146,10 @@ class Newton:
         if not point.finite:
             yield self._iterate(point, math.nan)
             return None
+        if problem.measure_rows(point.G):
+            units = problem.units
+            G = divided_rows(point.G, units)
+            point = Point(point.x, units * l, point.f, point.c / units, point.g, G, units)
         if self._multipliers is None:
             point = self._estimated(point, _HUGE[0])
         yield self._iterate(point)
@@ -187,7 +194,7 @@ class Newton:
             f, c = problem.values(x)
         if not (math.isfinite(f) and math.sqrt(float(c @ c)) <= residual):
             return None
-        new = Point(x, point.l, f, c, *problem.derivatives(x, f, c))
+        new = complete(problem, x, point.l, f, c)
         new = self._estimated(new, _HUGE[1])
         return new if new.finite and new.kkt <= residual else None
 

@@ -26,11 +26,14 @@ class Point:
         ``g + G'l``.
     cc, gg : float
         Squared Euclidean norms of c and gL.
+    units : array or None
+        Of the rows of c and G, see `EqualityProblem`; the measures are of the user's c.
     """
 
-    __slots__ = ("G", "_measure", "c", "cc", "f", "g", "gL", "gg", "l", "x")
+    __slots__ = ("G", "_measure", "c", "cc", "f", "g", "gL", "gg", "l", "units", "x")
 
-    def __init__(self, x: Any, l: Any, f: float, c: Any, g: Any, G: Any):
+    def __init__(self, x: Any, l: Any, f: float, c: Any, g: Any, G: Any, units: Any = None):
+        self.units = units
         self.x, self.l, self.f, self.c, self.g, self.G = x, l, f, c, g, G
         self.gL = g + G.T.dot(l) if c.shape[0] else g
         self.cc, self.gg = float(c.dot(c)), float(self.gL.dot(self.gL))
@@ -38,7 +41,7 @@ class Point:
 
     def with_multipliers(self, l: Any) -> "Point":
         """The same x with other multipliers."""
-        return Point(self.x, l, self.f, self.c, self.g, self.G)
+        return Point(self.x, l, self.f, self.c, self.g, self.G, self.units)
 
     @property
     def kkt(self) -> float:
@@ -64,7 +67,8 @@ class Point:
         """max abs(gL) over max(1, max abs(g)), and max abs(c)."""
         if self._measure is None:
             optimality = _largest(self.gL) / max(1.0, _largest(self.g))
-            self._measure = optimality, _largest(self.c)
+            c = self.c if self.units is None else self.units * self.c
+            self._measure = optimality, _largest(c)
         return self._measure
 
     def optimality(self) -> float:
@@ -90,5 +94,10 @@ def _largest(v):
 
 def evaluate(problem: Any, x: Any, l: Any) -> Point:
     """Everything at x."""
-    f, c = problem.values(x)
-    return Point(x, l, f, c, *problem.derivatives(x, f, c))
+    return complete(problem, x, l, *problem.values(x))
+
+
+def complete(problem: Any, x: Any, l: Any, f: float, c: Any) -> Point:
+    """The point where f and c are known."""
+    g, G = problem.derivatives(x, f, c)
+    return Point(x, l, f, c, g, G, problem.units)

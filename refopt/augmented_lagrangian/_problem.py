@@ -3,8 +3,17 @@
 from typing import Any
 
 from refopt.augmented_lagrangian._derivatives import DampedBFGS, RankOne, Strategy
-from refopt.augmented_lagrangian._operators import is_sparse, restrict, stack, total
+from refopt.augmented_lagrangian._operators import (
+    divided_rows,
+    is_operator,
+    is_sparse,
+    restrict,
+    row_maxima,
+    stack,
+    total,
+)
 
+LARGE_ROW = 1e4  # of the Jacobian at the start: the largest entry that is taken as it is
 SMALL = 200  # up to so many variables and constraints, sparse derivatives become dense
 
 
@@ -22,6 +31,8 @@ class EqualityProblem:
         The constraint objects, see `_constraints`.
     nfev, njev, nhev, ncev, ncjev : int
         Evaluations of f, its gradient, second derivatives, c, its Jacobian.
+    units : array or None
+        What rows of c are divided by, where the user's are far too large; l is multiplied.
     """
 
     def __init__(self, objective, constraints, x, at_x, xp, free=None, dtype=None):
@@ -33,6 +44,7 @@ class EqualityProblem:
         self.small = self.n + self.m <= SMALL
         self.njev = self.nhev = self.ncjev = 0
         self._at_x0 = at_x
+        self.units: Any = None
         self._dtype = xp.float64 if dtype is None else dtype
         self.single = self._dtype == xp.float32
         lacking = [piece for piece in constraints if not piece.has_hessian]
@@ -93,7 +105,16 @@ class EqualityProblem:
             parts = self._at_x0
         else:
             parts = [piece.value(point) for piece in self.constraints]
-        return f, parts[0] if len(parts) == 1 else self.xp.concatenate(parts)
+        c = parts[0] if len(parts) == 1 else self.xp.concatenate(parts)
+        return f, c if self.units is None else c / self.units
+
+    def measure_rows(self, G):
+        """Set the units by the Jacobian at the start; whether there are any."""
+        if self.m and not is_operator(G):
+            largest = row_maxima(G, self.xp)
+            if float(largest.max()) > LARGE_ROW:
+                self.units = self.xp.where(largest > LARGE_ROW, largest, 1.0)
+        return self.units is not None
 
     def derivatives(self, x, f, c):
         """The gradient of f and the Jacobian of c at x, where their values are known."""
@@ -108,6 +129,8 @@ class EqualityProblem:
         if not self.m:
             return self.xp.zeros((0, self.n))
         self.ncjev += 1
+        if self.units is not None:
+            c = c * self.units  # differences start from it
         parts, first = [], 0
         for piece in self.constraints:
             parts.append(piece.jacobian(point, c[first : first + piece.size]))
@@ -115,12 +138,15 @@ class EqualityProblem:
         if self.small:
             parts = [G.toarray() if is_sparse(G) else G for G in parts]
         G = stack(parts, self.xp)
+        if self.units is not None:
+            G = divided_rows(G, self.units)
         return G if self._free is None else restrict(G, None, self._free)
 
     def hessian(self, x, l):
         """The matrix of second derivatives of L(x, l) in x: an array, sparse or an operator."""
         point = self._spread(x)
         self.nhev += 1
+        l = l if self.units is None else l / self.units
         parts = []
         if self._objective.has_hessian:
             parts.append(self._objective.hessian(point))
@@ -139,6 +165,10 @@ class EqualityProblem:
         if self._quasi is not None:
             H = total([self._quasi.matrix] if H is None else [H, self._quasi.matrix], self.xp)
         return self.xp.zeros((self.n, self.n)) if H is None else H
+
+    def own_multipliers(self, l):
+        """Those of the user's c, an array of its own."""
+        return l.copy() if self.units is None else l / self.units
 
     def split(self, v):
         """A vector of all rows as one array per constraint object, zero in rows it dropped."""

@@ -5,12 +5,15 @@ direction of negative curvature of ``|c|^2``, undamped Newton steps, and the New
 """
 
 import math
+from itertools import islice
 from typing import Any
+
+import numpy as np
 
 from refopt.augmented_lagrangian._gauss_newton import GaussNewton
 from refopt.augmented_lagrangian._homotopy import follow
 from refopt.augmented_lagrangian._operators import is_operator, is_sparse
-from refopt.augmented_lagrangian._point import Point
+from refopt.augmented_lagrangian._point import Point, complete, evaluate
 from refopt.augmented_lagrangian._root import descend
 
 STATIONARY = (
@@ -20,9 +23,12 @@ STATIONARY = (
 FALL = 0.1  # of |c|, after which the main iteration resumes
 PATIENCE = 8  # steps of the main iteration that do not halve the violation
 UNDAMPED = 12  # Newton steps without safeguard
-STEADY = 0.98  # share of |c|^2 left after a window of slow steps, beyond which it is no progress
+STEADY = 0.9  # share of |c|^2 left after a window of slow steps, beyond which it is no progress
 FLAT = 1e-6  # |G'c| over max(1, |G|) |c|, below which no point nearby is better
 CROSSINGS = 5  # of saddles and slow valleys
+DISTANCES = 0.1, 0.3, 1.0, 1.0, 1.0, 3.0, 3.0, 10.0  # of other starts, over max(1, |x|)
+LOOKS = 2  # at other starts, in one run
+_SHORT_RUN = 30  # steps from each of them
 _CURVED = -1e-6  # eigenvalue of the Hessian of |c|^2 / 2, relative to its largest
 
 
@@ -94,10 +100,20 @@ def restore(
             break
         point = aside
         yield point
-    for other, begin in ((_undamped, point), (follow, start), (follow, point)):
+    ways = [(_undamped, point), (follow, start), (follow, point)]
+    state = {} if state is None else state
+    looks = state.get("looks", 0)
+    if looks < LOOKS:
+        ways.insert(0 if problem.m < problem.n else len(ways), (_around, point))
+    for other, begin in ways:
         if is_sparse(point.G) or is_operator(point.G):
             break
-        _, end = yield from _last(other(problem, begin), begin)
+        alone, end = yield from _last(other(problem, begin), begin)
+        if other is _around:
+            state["looks"] = LOOKS if alone else looks + 1
+            if alone and _flat(point):
+                yield point
+                return None
         if end.cc <= 0.81 * point.cc:
             reached, end = yield from _last(descend(problem, end, target, solve, state), end)
             if reached:
@@ -107,11 +123,10 @@ def restore(
         if reached:
             return True
         if end.cc > STEADY * point.cc:
-            slope = _norm(end.G.T @ end.c)
-            stationary = slope <= FLAT * max(1.0, _scale(end.G)) * math.sqrt(end.cc)
-            if stationary:
-                yield end  # what was tried since may have gone far away
-            return None if stationary else False
+            if not _flat(end):
+                return False
+            yield end  # what was tried since may have gone far away
+            return None
         point = end
 
 
@@ -149,7 +164,7 @@ def _across(problem, point):
             f, c = problem.values(x)
             cc = float(c @ c)
             if math.isfinite(f) and cc <= point.cc + 0.1 * lowest * length * length:
-                new = Point(x, point.l, f, c, *problem.derivatives(x, f, c))
+                new = complete(problem, x, point.l, f, c)
                 if new.finite:
                     return new
         length *= 0.5
@@ -167,12 +182,41 @@ def _undamped(problem, point):
         f, c = problem.values(x)
         if not math.isfinite(f) or not math.isfinite(float(c @ c)):
             return
-        point = Point(x, point.l, f, c, *problem.derivatives(x, f, c))
+        point = complete(problem, x, point.l, f, c)
         if not point.finite:
             return
         yield point
         if point.cc <= 0.01 * bound:
             return
+
+
+def _around(problem, point):
+    """Where descents from other starts end, until one is much better than the point.
+
+    The starts are drawn alike in every run. The generator returns whether none was better.
+    """
+    lowest = math.inf
+    xp, size = problem.xp, max(1.0, _norm(point.x)) / math.sqrt(problem.n)
+    draws = np.random.default_rng(problem.n)
+    for distance in DISTANCES:
+        draw = xp.asarray(draws.standard_normal(problem.n))
+        start = evaluate(problem, point.x + distance * size * draw, point.l)
+        if not start.finite:
+            continue
+        end = start
+        for end in islice(descend(problem, start, 0.1 * math.sqrt(point.cc)), _SHORT_RUN):  # noqa: B007
+            pass
+        yield end
+        lowest = min(lowest, end.cc)
+        if lowest <= 0.01 * point.cc:
+            break
+    return lowest > 0.98 * point.cc
+
+
+def _flat(point):
+    """Whether ``|c|`` is stationary."""
+    slope = _norm(point.G.T @ point.c)
+    return slope <= FLAT * max(1.0, _scale(point.G)) * math.sqrt(point.cc)
 
 
 def _scale(G):

@@ -23,8 +23,8 @@ def run(problem, iterates, *, tol, maxiter, callback, disp, time_limit):
         point = iterate.x
         return OptimizeResult(
             x=problem.full(point.x), fun=point.f, nit=nit, nfev=problem.nfev,
-            njev=problem.njev, multipliers=point.l.copy(), optimality=point.optimality(),
-            constr_violation=point.violation(),
+            njev=problem.njev, multipliers=problem.own_multipliers(point.l),
+            optimality=point.optimality(), constr_violation=point.violation(),
         )  # fmt: skip
 
     return _driver.run(
@@ -56,6 +56,8 @@ def finish(
     )
     if "stationary" in newton.state:
         message = outcome.detail
+    multipliers = problem.own_multipliers(point.l)
+    c = point.c if problem.units is None else problem.units * point.c
     return OptimizeResult(
         x=problem.returned(point.x),
         fun=point.f,
@@ -73,9 +75,9 @@ def finish(
         history=outcome.history,
         backend=backend,
         jac=problem.padded(point.g),
-        v=problem.split(point.l),
-        multipliers=point.l.copy(),
-        constr=problem.split(point.c),
+        v=problem.split(multipliers),
+        multipliers=multipliers,
+        constr=problem.split(c),
         constr_violation=violation,
         optimality=optimality,
         lagrangian_grad=problem.padded(point.gL),

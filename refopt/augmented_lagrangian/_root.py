@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from refopt.augmented_lagrangian._gauss_newton import GaussNewton
-from refopt.augmented_lagrangian._point import Point
+from refopt.augmented_lagrangian._point import Point, complete
 
 FIRST_RADIUS = 100.0  # over max(1, |x|)
 ACCEPT, POOR, GOOD = 1e-4, 0.25, 0.75  # shares of the predicted fall of |c|^2
@@ -74,7 +74,7 @@ def _step(problem, point, steps, radius):
             radius = max(radius, 2.0 * length)
         if ratio > ACCEPT:
             x, f, c, _ = trial
-            new = Point(x, point.l, f, c, *problem.derivatives(x, f, c))
+            new = complete(problem, x, point.l, f, c)
             if new.finite:
                 return new, radius
             radius = 0.25 * length

@@ -197,9 +197,8 @@ def _lsqr(system: LinearSystem, right: Any, x: Any, rtol: float, maxiter: int) -
 
 
 def _result(system, right, condition, x, nit, rtol, maxiter, sketch):
-    xp = system.xp
-    x = xp.astype(x, system.dtype, copy=True)
-    r = system.residual(xp.astype(x, xp.float64, copy=False))
+    x = system.returned(x)
+    r = system.residual(system.taken(x))
     residual, size = euclidean_norm(r), euclidean_norm(system.b)
     slope = euclidean_norm(right.T @ system.transposed_times(r)) if right.shape[1] else 0.0
     optimality = slope / residual if residual else 0.0
@@ -220,7 +219,7 @@ def _result(system, right, condition, x, nit, rtol, maxiter, sketch):
             tol=least if small else attainable,
         ),
         nit=nit,
-        residual_norm=residual,
+        residual_norm=residual * system.b_unit,
         optimality=optimality,
         rank=right.shape[1],
         method=sketch,

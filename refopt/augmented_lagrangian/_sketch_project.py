@@ -133,7 +133,7 @@ def sketch_project(
     check_every = -(-_SWEEPS * N // rule.rows) if check_every is None else check_every
     check_every = _validate.count(check_every, "check_every", 1)
     scale = euclidean_norm(system.b) or euclidean_norm(system.residual(x))
-    target = max(rtol * scale, atol)
+    target = max(rtol * scale, atol / system.b_unit)
     outcome = _driver.run(
         _projections(system, rule, x, target, maxiter, check_every),
         tol=target,
@@ -196,32 +196,31 @@ def _projections(
 
 def _view(system, iterate):
     return OptimizeResult(
-        x=_returned(system, iterate.x), nit=iterate.record["steps"], residual_norm=iterate.error
+        x=system.returned(iterate.x),
+        nit=iterate.record["steps"],
+        residual_norm=iterate.error * system.b_unit,
     )
 
 
-def _returned(system, x):
-    return system.xp.astype(x, system.dtype, copy=True)
-
-
 def _result(system, rule, outcome, sketch, target, scale):
-    xp = system.xp
-    x, steps = _returned(system, outcome.best.x), int(outcome.history["steps"][-1])
-    residual = euclidean_norm(system.residual(xp.astype(x, xp.float64, copy=False)))
+    x, steps = system.returned(outcome.best.x), int(outcome.history["steps"][-1])
+    residual = euclidean_norm(system.residual(system.taken(x)))
     status = outcome.status
     if status == _status.CONVERGED and not residual <= target:
         status = _status.STALLED
     history = {key: outcome.history[key] for key in ("time", "steps", "residual_norm")}
+    history["residual_norm"] = history["residual_norm"] * system.b_unit
     return x, OptimizeResult(
         converged=status == _status.CONVERGED,
         status=status,
         message=_status.message(
-            status, measure="residual norm |A x - b|", error=residual, tol=target,
+            status, measure="residual norm |A x - b|", error=residual * system.b_unit,
+            tol=target * system.b_unit,
             detail=outcome.detail,
         ),
         nit=steps,
         row_actions=steps * rule.rows,
-        residual_norm=residual,
+        residual_norm=residual * system.b_unit,
         rel_residual=residual / scale if scale else (0.0 if residual == 0 else math.inf),
         method=sketch,
         history=history,
