@@ -181,3 +181,13 @@ def test_unknown_options_of_the_papers_method_are_ignored_with_a_warning():
     with pytest.warns(OptimizeWarning, match="gtol"):
         res = minimize(**given)
     assert res.success
+
+
+@pytest.mark.parametrize("name", ["HS100LNP", "HS56"])
+def test_inexact_steps_without_inertia_are_shifted_where_exact_ones_are(name):
+    # a sketch tells nothing of the curvature across its step
+    problem = textbook_equality(name)
+    res = refopt.minimize_equality(
+        **problem.arguments(), lin_solver="kaczmarz", theta="superlinear", rng=1
+    )
+    assert res.success and problem.error(res.x) <= 1e-8 and res.nit <= 12

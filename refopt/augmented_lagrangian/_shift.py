@@ -38,9 +38,13 @@ class Regularisation:
         accepted = max(tol, 0.1)
         system = KKTSystem(H, point.G, xp, 0.0, damping)
         d, info = self._solve(system, rhs, tol, self._state)
-        if self._good(system, d, info, rhs, accepted):
+        good = self._good(system, d, info, rhs, accepted)
+        # products along one step do not tell that B is definite on null(G); eigenvalues do
+        if good and (info.inertia is not None or not self._problem.small):
             return d, system, info
         w, dc = self._reduced(point, H, damping)
+        if good and not (w or dc != damping):
+            return d, system, info
         while w < _LARGEST:
             system = KKTSystem(H, point.G, xp, w, dc)
             d, info = self._solve(system, rhs, tol, self._state)
