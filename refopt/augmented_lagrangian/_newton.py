@@ -10,7 +10,7 @@ from refopt.augmented_lagrangian import _multipliers, _restoration
 from refopt.augmented_lagrangian._acceleration import Tail
 from refopt.augmented_lagrangian._acceptance import Search
 from refopt.augmented_lagrangian._merit import Direction
-from refopt.augmented_lagrangian._operators import divided_rows, squared_norm
+from refopt.augmented_lagrangian._operators import squared_norm
 from refopt.augmented_lagrangian._penalties import adapt
 from refopt.augmented_lagrangian._point import Point, complete, evaluate
 from refopt.augmented_lagrangian._shift import Regularisation
@@ -148,7 +148,7 @@ class Newton:
             return None
         if problem.measure_rows(point.G):
             units = problem.units
-            G = divided_rows(point.G, units)
+            G = point.G / units[:, None]
             point = Point(point.x, units * l, point.f, point.c / units, point.g, G, units)
         if self._multipliers is None:
             point = self._estimated(point, _HUGE[0])

@@ -94,18 +94,6 @@ def stack(parts: list, xp: Any) -> Any:
     return xp.concatenate(parts)
 
 
-def row_maxima(A: Any, xp: Any) -> Any:
-    """The largest absolute value of each row of an array or sparse matrix, finite or not."""
-    if not is_sparse(A):
-        return xp.max(xp.abs(A), axis=1)
-    return abs(A).max(axis=1).toarray().reshape(-1)
-
-
-def divided_rows(A: Any, units: Any) -> Any:
-    """An array or sparse matrix with each row divided by a number."""
-    return A.multiply(1.0 / units[:, None]).tocsr() if is_sparse(A) else A / units[:, None]
-
-
 def total(parts: list, xp: Any = np) -> Any:
     """Their sum, None if there are none."""
     if len(parts) < 2:

@@ -4,11 +4,9 @@ from typing import Any
 
 from refopt.augmented_lagrangian._derivatives import DampedBFGS, RankOne, Strategy
 from refopt.augmented_lagrangian._operators import (
-    divided_rows,
     is_operator,
     is_sparse,
     restrict,
-    row_maxima,
     stack,
     total,
 )
@@ -109,9 +107,9 @@ class EqualityProblem:
         return f, c if self.units is None else c / self.units
 
     def measure_rows(self, G):
-        """Set the units by the Jacobian at the start; whether there are any."""
-        if self.m and not is_operator(G):
-            largest = row_maxima(G, self.xp)
+        """Set the units by a dense Jacobian at the start; whether there are any."""
+        if self.m and not (is_sparse(G) or is_operator(G)):
+            largest = self.xp.max(self.xp.abs(G), axis=1)
             if float(largest.max()) > LARGE_ROW:
                 self.units = self.xp.where(largest > LARGE_ROW, largest, 1.0)
         return self.units is not None
@@ -139,7 +137,7 @@ class EqualityProblem:
             parts = [G.toarray() if is_sparse(G) else G for G in parts]
         G = stack(parts, self.xp)
         if self.units is not None:
-            G = divided_rows(G, self.units)
+            G = G / self.units[:, None]
         return G if self._free is None else restrict(G, None, self._free)
 
     def hessian(self, x, l):
