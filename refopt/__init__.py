@@ -50,6 +50,7 @@ _HOMES = {
             "relu_network_objective",
             "all_relu_patterns",
             "convex_relu_path",
+            "dual_bound",
             "fit_convex_relu",
             "relu_patterns",
             "sampled_gates_bound",

@@ -136,3 +136,19 @@ def test_nothing_to_fit_gives_the_zero_network():
 def test_what_the_methods_do_not_take_is_refused(change, text):
     with pytest.raises(ValueError, match=f"^{text}"):
         refopt.fit_convex_relu(**{"X": X, "y": TARGETS, "beta": 1.0} | change)
+
+
+@pytest.mark.parametrize("change", [{}, {"method": "gated"}])
+def test_pruning_keeps_predictions_with_neurons_of_independent_outputs(change):
+    options = {"beta": 0.05, "bias": True, "rng": 0} | change
+    rows = slice(20)  # fewer than there are neurons
+    whole, fewer = (
+        refopt.fit_convex_relu(X[rows], TARGETS[rows], **options, prune=prune)
+        for prune in (False, True)
+    )
+    features = np.c_[X[rows], np.ones(20)]
+    z, outputs = (np.maximum(features @ res.W1, 0) * res.w2 for res in (whole, fewer))
+    np.testing.assert_allclose(z.sum(1), outputs.sum(1), atol=1e-9)
+    assert fewer.fun <= whole.fun * (1 + 1e-10)
+    assert fewer.w2.size < whole.w2.size
+    assert np.linalg.matrix_rank(outputs, tol=1e-13) == fewer.w2.size <= 20

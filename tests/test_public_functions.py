@@ -348,6 +348,12 @@ TABLE = {
         {"X": ROWS, "y": LABELS, "W1": ROWS[:6, :3], "w2": ROWS[6, :3]},
         lambda res: [res.fun, res.lower_bound, res.psi],
     ),
+    "dual_bound": Entry(
+        lambda X, y, r, **o: refopt.dual_bound(
+            X, y, r, **{"beta": 9.0, "n_starts": 9, "rng": 0} | o
+        ),
+        {"X": ROWS, "y": LABELS, "r": -LABELS},
+    ),
     "relu_network_objective": Entry(
         lambda X, y, W1, w2: refopt.relu_network_objective(X, y, W1, w2, beta=9.0),
         {"X": ROWS, "y": LABELS, "W1": ROWS[:6, :3], "w2": ROWS[6, :3]},
@@ -695,7 +701,7 @@ RANDOM = {
     "adversarial_loss": {"attack": "pgd"},
 }
 # Their answer is a maximum, which all starts find here.
-MAXIMA = {"certify_network", "adversarial_loss"}
+MAXIMA = {"certify_network", "dual_bound", "adversarial_loss"}
 
 
 def test_functions_that_take_rng_obey_it():

@@ -4,11 +4,14 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from refopt import _rng, _validate
+from refopt.convex_relu._intake import take_in
 from refopt.convex_relu._network import balanced_objective, network_arrays, predictions
 from refopt.convex_relu._pricing import KINDS, Pricer
 from refopt.convex_relu._program import LOSSES
 from refopt.convex_relu._refine import lower_bound
 from refopt_backends import resolve
+
+_ROUNDING = 1e-9  # by which slopes may be outside the domain of f*
 
 
 def certify_network(X, y, W1, w2, *, beta, loss="squared", kind="auto", n_starts=500, rng=None,
@@ -107,3 +110,91 @@ def certify_network(X, y, W1, w2, *, beta, loss="squared", kind="auto", n_starts
         gap_kind="global-exact" if pricer.exact else "heuristic", psi=psi,
         U=xp.asarray(directions.T, copy=True), sides=sides[order], backend=kernels.name,
     )  # fmt: skip
+
+
+def dual_bound(X, y, r, *, beta, loss="squared", kind="auto", n_starts=500, rng=None,
+               backend=None):  # fmt: skip
+    r"""Bound the objective of all two-layer ReLU networks from below, by slopes of the loss.
+
+    With the highest price ``psi = max ||u|| <= 1 of |r'(X u)_+|`` it is
+
+    .. math:: \max_{0 \le t \le \beta/\psi} -f^*(t r) \;\le\; \min_{m, W_1, w_2}
+        f(z) + \beta \sum_j \|u_j\| |\alpha_j|,
+
+    for any r: the slopes at the predictions of any network, or the `r` of a result.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, d)
+        Rows, with a column of ones if there are biases.
+    y : array_like, shape (n,)
+        Targets; -1 and +1 for ``"logistic"`` and ``"hinge"``.
+    r : array_like, shape (n,)
+        Slopes; for labels ``-y r`` is between 0 and 1.
+    beta : float
+        Weight decay, positive, for a loss that is a sum over rows.
+    loss : {"squared", "logistic", "hinge"}
+        As in `relu_network_objective`.
+    kind : {"auto", "exact", "dca", "arc", "pivot"}
+        How psi is searched, see `price_gates`. Up to rank 3 ``"auto"`` is exact, and the
+        bound rigorous; otherwise psi may be missed, and the bound is an estimate.
+    n_starts : int, default 500
+        Random starts of a search that is not exact.
+    rng : None, int or numpy.random.Generator
+        For the starts.
+    backend : str, optional
+        As everywhere.
+
+    Returns
+    -------
+    float
+        The bound, 0 at least.
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes, NaN, labels other than -1 and +1, `r` outside the domain of f*, `beta` not
+        positive, an unknown `loss` or `kind`.
+    TypeError
+        Complex numbers, or arrays of several libraries.
+
+    See Also
+    --------
+    certify_network : The same for the slopes at a network's predictions.
+
+    Notes
+    -----
+    The cost is that of `price_gates`, for both signs.
+
+    References
+    ----------
+    .. [1] M. Pilanci, T. Ergen, "Neural Networks are Convex Regularizers", ICML 2020,
+       arXiv 2002.10553.
+
+    Examples
+    --------
+    >>> from refopt import dual_bound
+    >>> round(dual_bound([[1.0]], [1.0], [-0.1], beta=0.1), 6)
+    0.095
+    """
+    _validate.choice(kind, "kind", KINDS)
+    arrays = [_validate.as_array(a, name) for a, name in ((X, "X"), (y, "y"), (r, "r"))]
+    small = getattr(arrays[0], "size", 0) < 2**15
+    xp, kernels = resolve(*arrays, backend=backend, small=small, names=("X", "y", "r"))
+    _validate.choice(loss, "loss", tuple(LOSSES))
+    X, y = take_in(xp, arrays[0], arrays[1], loss, False, 1)
+    r = _validate.all_finite(xp, _validate.real_array(xp, arrays[2], "r", 1), "r")
+    if r.shape[0] != X.shape[0]:
+        raise ValueError(f"r must have one entry per row of X, {X.shape[0]}, got {r.shape[0]}")
+    r = xp.astype(r, xp.float64, copy=False)
+    if loss != "squared":
+        t = -y * r
+        if float(xp.min(t)) < -_ROUNDING or float(xp.max(t)) > 1 + _ROUNDING:
+            raise ValueError("r must have -y r between 0 and 1, got other slopes")
+        r = -y * xp.clip(t, 0.0, 1.0)
+    beta = _validate.positive(beta, "beta")
+    pricer = Pricer(X, kind, _validate.count(n_starts, "n_starts"), kernels)
+    rng = _rng.generator(rng)
+    values = [pricer(-sign * r, None, rng)[1] for sign in (1.0, -1.0)]
+    psi = max((float(v[0]) for v in values if len(v)), default=0.0)
+    return max(0.0, lower_bound(LOSSES[loss](), r, y, psi, beta))

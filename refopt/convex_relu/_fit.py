@@ -44,6 +44,7 @@ def fit_convex_relu(
     maxiter=1000,
     time_limit=None,
     x0=None,
+    prune=False,
     rng=None,
     callback=None,
     disp=False,
@@ -153,6 +154,10 @@ def fit_convex_relu(
         point at the boundary, and keeps its bounds only; with `epsilon` only patterns are
         taken. For C outputs an array
         (C, 2, d, P) or the result of as many.
+    prune : bool, optional
+        Join neurons whose outputs at the samples are linearly dependent, by which no
+        prediction there changes and the penalty does not grow: n neurons at most. `x` stays as
+        it is. Neurons of norm zero are never returned.
     rng : None, int or Generator, optional
         Source of the directions.
     callback : callable, optional
@@ -290,7 +295,7 @@ def fit_convex_relu(
         if rounds:
             return fit_refined(
                 X, y, D, rounds=min(rounds, maxiter), rng=generator, kernels=kernels,
-                m_init=m_init, single=single, start=start, **common,
+                m_init=m_init, single=single, prune=bool(prune), start=start, **common,
             )  # fmt: skip
         start = None if start is None or attack else start.on(xp, D)
         common |= {"maxiter": maxiter, "start": start}
@@ -307,7 +312,7 @@ def fit_convex_relu(
             )  # fmt: skip
         problem = X, y, beta, LOSSES[loss]()
         last = float(master.outcome.history["mu"][-1]) if method == "admm" else None
-        return result(xp, kernels, problem, master, D, G, tol, single, about, last)
+        return result(xp, kernels, problem, master, D, G, tol, single, about, last, bool(prune))
 
     if y.ndim == 2:
         return _outputs.fit_outputs(fit, y, starts, driver, scale)

@@ -55,10 +55,10 @@ def attack_options(
     return (epsilon / scale, p, on) if epsilon > 0 else None
 
 
-def take_in(xp: Any, X: Any, y: Any, loss: str, bias: bool) -> tuple[Any, Any]:
-    """X, with a column of ones if asked, and y (n,) or (n, C), in double precision."""
+def take_in(xp: Any, X: Any, y: Any, loss: str, bias: bool, most: int = 2) -> tuple[Any, Any]:
+    """X, with a column of ones if asked, and y of 1 to `most` dimensions, in float64."""
     X = _validate.all_finite(xp, _validate.real_array(xp, X, "X", 2), "X")
-    y = _validate.all_finite(xp, _validate.real_array(xp, y, "y", 2 if y.ndim == 2 else 1), "y")
+    y = _validate.all_finite(xp, _validate.real_array(xp, y, "y", min(max(y.ndim, 1), most)), "y")
     if X.size == 0:
         raise ValueError(f"X must have a row and a column, got shape {tuple(X.shape)}")
     n = X.shape[0]

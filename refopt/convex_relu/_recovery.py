@@ -3,7 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from refopt.convex_relu._gates import on_host
 from refopt.convex_relu._program import row_norms
+
+_DEPENDENT = 1e-12  # singular values of normalised outputs, relative, below which they are
 
 
 def network(xp: Any, V: Any, W: Any) -> tuple[Any, Any]:
@@ -42,3 +47,44 @@ def pruned(xp: Any, U: Any, value: Callable[[Any], float], most: float | None = 
         if value(fewer) <= most:
             return fewer
     return U
+
+
+def fewest(xp: Any, X: Any, W1: Any, w2: Any) -> tuple[Any, Any]:
+    """The network with neurons of linearly independent outputs only, at no higher penalty.
+
+    Along a vector l with sum_j l_j (X u_j)_+ alpha_j = 0 sizes theta = 1 - s l change no
+    prediction, and lower the penalty if sum_j l_j ||u_j|| |alpha_j| >= 0; s goes as far as a
+    neuron vanishes. (Caratheodory's argument; on the host.)
+
+    Parameters
+    ----------
+    X : array, shape (n, d)
+    W1 : array, shape (d, m)
+    w2 : array, shape (m,)
+    """
+    H = X @ W1
+    outputs = on_host(xp.maximum(H, xp.zeros_like(H)) * w2)
+    penalties = on_host(xp.sqrt(xp.sum(W1 * W1, axis=0)) * xp.abs(w2))
+    m = penalties.shape[0]
+    if not m:
+        return W1, w2
+    sizes = np.linalg.norm(outputs, axis=0)
+    _, spread, turn = np.linalg.svd(outputs / np.where(sizes > 0, sizes, 1.0))
+    rank = int((spread > _DEPENDENT * spread[0]).sum())
+    null = turn[rank:] / np.where(sizes > 0, sizes, 1.0)
+    theta = np.ones(m)
+    for k in range(m - rank):
+        l = null[k] if null[k] @ penalties >= 0 else -null[k]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rooms = np.where(l > 0, theta / l, np.inf)
+        j = int(np.argmin(rooms))
+        if not np.isfinite(rooms[j]):  # penalties and l of rounding only
+            continue
+        theta = np.maximum(theta - rooms[j] * l, 0.0)
+        theta[j] = 0.0
+        null[k + 1 :] -= np.outer(null[k + 1 :, j] / null[k, j], null[k])
+        null[k + 1 :, j] = 0.0
+    kept = np.flatnonzero(theta)
+    root = xp.asarray(np.sqrt(theta[kept]))
+    kept = xp.asarray(kept)
+    return xp.take(W1, kept, axis=1) * root, xp.take(w2, kept) * root

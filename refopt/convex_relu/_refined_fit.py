@@ -9,12 +9,13 @@ from refopt import _driver, _status
 from refopt.convex_relu._gates import on_host
 from refopt.convex_relu._network import balanced_objective
 from refopt.convex_relu._program import LOSSES
+from refopt.convex_relu._recovery import fewest
 from refopt.convex_relu._refine import refine
 from refopt.convex_relu._result import largest_violation
 from refopt_backends import namespace_of
 
 
-def fit_refined(X, y, patterns, *, beta, loss, rounds, tol, m_init, rng, kernels, single,
+def fit_refined(X, y, patterns, *, beta, loss, rounds, tol, m_init, rng, kernels, single, prune,
                 start=None, **driver):  # fmt: skip
     """`fit_convex_relu` with refinement, of arguments that are checked.
 
@@ -32,6 +33,8 @@ def fit_refined(X, y, patterns, *, beta, loss, rounds, tol, m_init, rng, kernels
     kernels : KernelTable
     single : bool
         Whether weights are returned in single precision.
+    prune : bool
+        Whether neurons of dependent outputs are joined.
     start : Start, optional
         Whose network and dual point refinement begins with.
     **driver
@@ -50,6 +53,8 @@ def fit_refined(X, y, patterns, *, beta, loss, rounds, tol, m_init, rng, kernels
     state = outcome.best.x
     W1, w2 = state.W1, state.w2
     xp = namespace_of(X)
+    if prune:
+        W1, w2 = fewest(xp, X, W1, w2)
     if single:
         W1, w2 = xp.astype(W1, xp.float32), xp.astype(w2, xp.float32)
     first, second = (xp.astype(W, xp.float64) for W in (W1, w2))

@@ -7,7 +7,7 @@ from scipy.optimize import OptimizeResult
 from refopt import _status
 from refopt.convex_relu._master import Master
 from refopt.convex_relu._network import balanced_objective
-from refopt.convex_relu._recovery import network
+from refopt.convex_relu._recovery import fewest, network
 from refopt_backends import namespace_of
 
 
@@ -31,10 +31,13 @@ def largest_violation(X: Any, D: Any, x: Any) -> float:
 def result(
     xp: Any, kernels: Any, problem: tuple, master: Master, D: Any, G: Any, tol: float,
     single: bool, kind: str, rho: float | None = None,
+    prune: bool = False,
 ) -> OptimizeResult:  # fmt: skip
     """The result, everything recomputed from the arrays that are returned."""
     X, y, beta, loss = problem
     W1, w2 = network(xp, master.V.T, master.W.T)
+    if prune:
+        W1, w2 = fewest(xp, X, W1, w2)
     x = xp.stack([master.V, master.W])
     if single:
         x, W1, w2 = (xp.astype(a, xp.float32) for a in (x, W1, w2))
