@@ -12,6 +12,7 @@ from refopt.convex_relu._gates import on_host
 from refopt_backends import namespace_of
 
 _HALVINGS = 11
+_TRIED, _FEWEST = 2, 40  # steps of all starts; how many are not thinned out further
 _RTOL = 1e-12  # an increase of h below this share is none
 
 
@@ -53,7 +54,7 @@ def arc(X: Any, q: Any, U: Any, maxiter: int = 40) -> Any:
     return U
 
 
-def dca(X: Any, q: Any, U: Any, kernels: Any, maxiter: int = 60) -> Any:
+def dca(X: Any, q: Any, U: Any, kernels: Any, maxiter: int = 60, thin: bool = False) -> Any:
     """Linearise the convex part at U, maximise the rest exactly: a box least squares problem.
 
     With g the sum of q_k x_k over q_k > 0, x_k'u > 0 the next u is w/||w||,
@@ -68,13 +69,16 @@ def dca(X: Any, q: Any, U: Any, kernels: Any, maxiter: int = 60) -> Any:
     A = xp.where(H > 0, upper, xp.zeros_like(upper))
     value = prices(X, q, U)
     moving = xp.arange(U.shape[0])
-    for _ in range(maxiter):
+    for step in range(maxiter):
         H = xp.take(U, moving, axis=0) @ X.T
         G = xp.where(H > 0, gains, xp.zeros_like(gains)) @ X
         W, multipliers = kernels.box_least_squares(X, upper, G, xp.take(A, moving, axis=0))
         W = normalised(W)
         height = prices(X, q, W)
-        risen = xp.nonzero(height > xp.take(value, moving) * (1 + _RTOL))[0]
+        risen = height > xp.take(value, moving) * (1 + _RTOL)
+        if thin and step >= _TRIED and height.shape[0] > _FEWEST:  # the lower half is left behind
+            risen = risen & (height >= xp.sort(height)[height.shape[0] // 2])
+        risen = xp.nonzero(risen)[0]
         moving = xp.take(moving, risen)
         if not moving.shape[0]:
             break

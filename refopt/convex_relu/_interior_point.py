@@ -108,7 +108,6 @@ class _Path:
         xp, program, rows = self.xp, self.program, self.rows
         self.scaling = scaling = Scaling(xp, self.t, self.U, program.beta, self.c)
         self.defect = program.pull(rows.r) - program.pull_cone(self.a) - self.c
-        self.gap = program.S * self.XU - self.s
         self.offset, self.h = rows.offset(z), rows.weights()
         if not self._factorise():
             return False
@@ -151,13 +150,12 @@ class _Path:
         """The Newton step that removes `share` of the defects and aims at products."""
         program, scaling = self.program, self.scaling
         m0, m1 = scaling.divide(*cones)
-        gap = share * self.gap
         along = 2 * scaling.w0 * m0 / scaling.k
         b = m1 + along[:, None] * scaling.w - share * self.defect
-        b = b + program.pull_cone((products - self.a * gap) / self.s)
+        b = b + program.pull_cone(products / self.s)
         du, dr = self._solve(b, e)
         XdU = du @ program.X.T
-        ds = program.S * XdU + gap
+        ds = program.S * XdU
         da = (products - self.a * ds) / self.s
         dot = self.xp.sum(scaling.w * du, axis=1)
         dt = (scaling.eta**2 * m0 + 2 * scaling.w0 * dot) / scaling.k

@@ -178,26 +178,35 @@ class Pricer:
         self.exact = kind == "exact" or (kind == "auto" and few)
         self.kind = "dca" if kind in ("auto", "exact") else kind
 
-    def __call__(self, q, given, rng):
-        """Directions as rows and their prices on the host, for h(u) = q'(X u)_+."""
+    def __call__(self, q, given, rng, quick=False):
+        """Directions as rows and their prices on the host, for h(u) = q'(X u)_+.
+
+        If `quick`, from half the starts, of which those that stay low are given up, and
+        never exactly.
+        """
         xp, X = self.xp, self.X @ self.basis.T
+        exact = self.exact and not quick
         starts = [] if given is None else [given.T @ self.basis.T]
-        if self.exact:  # the maximiser is known; others are for those who want several
+        if exact:  # the maximiser is known; others are for those who want several
             u, value = largest_price(on_host(X), on_host(q))
             if value > 0:
                 starts.append(xp.asarray(u)[None, :])
-        count = min(self.n_starts, 50) if self.exact else self.n_starts
+        count = min(self.n_starts, 50) if exact else self.n_starts // (1 + quick)
         starts.append(xp.asarray(rng.standard_normal((count, self.rank))))
-        U = normalised(xp.concat(starts, axis=0))
-        U = self._ascend(X, q, U)
-        if self.exact and value > 0:
+        rows = xp.asarray(rng.permutation(X.shape[0])[:count])
+        signs = xp.asarray(rng.choice([-1.0, 1.0], rows.shape[0]))
+        starts.append(signs[:, None] * xp.take(X, rows, axis=0))
+        U = self._ascend(X, q, normalised(xp.concat(starts, axis=0)), quick)
+        if exact and value > 0:
             U = xp.concat([xp.asarray(u)[None, :], U], axis=0)
         return self._best_apart(X, q, U)
 
-    def _ascend(self, X, q, U):
+    def _ascend(self, X, q, U, quick):
         if self.kind == "arc":
             return arc(X, q, U)
-        return {"dca": dca, "pivot": pivot}[self.kind](X, q, U, self.kernels)
+        if self.kind == "pivot":
+            return pivot(X, q, U, self.kernels)
+        return dca(X, q, U, self.kernels, thin=quick)
 
     def _best_apart(self, X, q, U):
         """Different directions in the user's coordinates, highest first."""

@@ -6,6 +6,7 @@ a locally trained network, without which it takes many rounds.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from refopt.convex_relu._network import (
 )
 from refopt.convex_relu._pricing import Pricer
 from refopt.convex_relu._program import LOSSES, row_norms
+from refopt.convex_relu._recovery import pruned
 from refopt_backends import namespace_of
 
 TRAINING = 2000  # L-BFGS iterations of the first network
@@ -30,6 +32,8 @@ MOST_NEW = 25  # directions per side and round
 _ON_KINK = 1e-9  # |x_k'u| of such rows, relative to ||x_k|| ||u||
 _ROUNDING = 1e-9  # by which an exact psi is raised
 _LEAST_VIOLATION = 1e-9
+_NEARLY = 3  # times tol: the gap at which prices are searched with care
+_NEARLY_EXACT = 0.1  # the gap at which they are where they can be known exactly
 _DISPROVED = 1e-8  # a bound this far above a network is none
 
 
@@ -114,6 +118,7 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
     ------
     Iterate
     """
+    accuracy = min(1e-6, 0.03 * tol)  # where it is less, too many columns seem to be needed
     xp, f, pricer = namespace_of(X), LOSSES[loss](), Pricer(X, kind, n_starts, kernels)
     W1, w2 = network if network is not None else train(
         X, y, beta, f, *random_network(X, m_init, rng), maxiter=TRAINING)  # fmt: skip
@@ -125,13 +130,14 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
     if patterns is not None:
         both = xp.ones((2, patterns.shape[1]), dtype=xp.bool)
         masks, sides = _joined((masks, sides), (patterns.T, both))
+    fresh = network is None  # no bound is near yet
     points = [f.gradient(predictions(X, W1, w2), y)] + ([] if slopes is None else [slopes])
-    found = [(r, *_priced(pricer, r, W1, rng)) for r in points]
+    found = [(r, *_priced(pricer, r, W1, rng, quick=fresh)) for r in points]
     best_bound, place = max(
         (lower_bound(f, r, y, psi, beta), k) for k, (r, psi, _, _) in enumerate(found)
     )
     r, psi, directions, signs = found[place]
-    best_bound = max(0.0, best_bound)
+    best_bound = 0.0 if fresh and pricer.exact else max(0.0, best_bound)
     bound_psi, bound_r, solved, master = psi, r, None, None
     while True:
         yield _iterate(
@@ -144,7 +150,7 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
                 master,
                 bound_r,
                 net,
-                best_bound,
+                min(best_bound, net),
                 bound_psi,
                 pricer.exact,
             ),
@@ -157,18 +163,28 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
         masks, sides = _joined((masks, sides), new)
         solved = masks.T
         master = solve_program(
-            X, y, masks.T, beta=beta, loss=loss, sides=sides, tol=min(1e-6, 0.03 * tol),
-            backend=kernels.name,
-        )  # fmt: skip
+            X, y, masks.T, beta=beta, loss=loss, sides=sides, tol=accuracy, backend=kernels.name
+        )
         ones = xp.ones(masks.shape[0])
-        trained = balanced(xp.concat([master.V.T, master.W.T]), xp.concat([ones, -ones]))
+        outer = xp.concat([ones, -ones])
+        value_of = partial(_value_of, X, y, beta, f, outer)
+        most = master.value * (1 + accuracy)
+        U = pruned(xp, xp.concat([master.V.T, master.W.T]), value_of, most)
+        trained = balanced(U, outer)
         polished = train(X, y, beta, f, *trained, maxiter=POLISHING, kept=1e-8)
         for first, second in (trained, polished):
             value = balanced_objective(X, y, first, second, beta, f)
             if value < net:
                 W1, w2, net = first, second, value
-        psi, directions, signs = _priced(pricer, master.r, trained[0], rng, beta)
+        starts = xp.concat([trained[0], directions.T], axis=1)
+        psi, directions, signs = _priced(pricer, master.r, starts, rng, beta, quick=True)
         bound = lower_bound(f, master.r, y, psi, beta)
+        near = net - bound <= net * (max(_NEARLY_EXACT, tol) if pricer.exact else _NEARLY * tol)
+        if near or not signs.shape[0]:
+            psi, directions, signs = _priced(pricer, master.r, starts, rng, beta)
+            bound = lower_bound(f, master.r, y, psi, beta)
+        elif pricer.exact:
+            bound = 0.0
         if bound > best_bound:
             best_bound, bound_psi, bound_r = bound, psi, master.r
         if not pricer.exact and best_bound > net * (1 + _DISPROVED):  # a price was missed
@@ -176,10 +192,15 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
             if bound <= net * (1 + _DISPROVED):
                 best_bound = bound
             pricer.n_starts *= 2
-        used = xp.stack([xp.any(master.V != 0, axis=0), xp.any(master.W != 0, axis=0)])
+        used = xp.reshape(xp.any(U != 0, axis=1), (2, -1))
         alive = xp.nonzero(xp.any(used, axis=0))[0]
         masks, sides = masks[alive, :], used[:, alive]
         masks, sides = _joined((masks, sides), _patterns_of(X, W1.T, w2))
+
+
+def _value_of(X, y, beta, loss, signs, U):
+    """The objective of the network of columns U, rows, with these signs."""
+    return balanced_objective(X, y, *balanced(U, signs), beta, loss)
 
 
 def _iterate(state, psi):
@@ -190,11 +211,11 @@ def _iterate(state, psi):
     return _driver.Iterate(x=state, fun=state.net, error=state.gap, record=record)
 
 
-def _priced(pricer, r, W1, rng, beta=0.0):
+def _priced(pricer, r, starts, rng, beta=0.0, quick=False):
     """The highest price; directions above beta with their signs, the best of each side."""
     xp, psi, rows, signs = pricer.xp, 0.0, [], []
     for sign in (1.0, -1.0):
-        U, values = pricer(-sign * r, W1, rng)
+        U, values = pricer(-sign * r, starts, rng, quick)
         above = int(np.sum(values > beta * (1 + _LEAST_VIOLATION)))  # the highest come first
         psi = max(psi, float(values[0]) if len(values) else 0.0)
         rows.append(U[: min(above, MOST_NEW), :])
