@@ -9,6 +9,7 @@ import pytest
 import refopt
 from refopt.convex_relu._network import LOSSES, random_network, train
 from refopt.problems import relu_instance, relu_spirals
+from refopt_backends import resolve
 
 XOR = np.array([[*x, 1.0] for x in itertools.product((-1.0, 1.0), repeat=2)])
 XOR_LABELS = XOR[:, 0] * XOR[:, 1]
@@ -175,3 +176,31 @@ def test_bad_arguments_of_attacks_are_refused(changes, text):
 def test_refinement_is_refused_where_it_has_no_meaning(changes):
     with pytest.raises(ValueError, match="refine must be 0"):
         refopt.fit_convex_relu(XOR, XOR_LABELS, beta=0.3, refine=2, **changes)
+
+
+@pytest.mark.parametrize("missed", [1, 3])
+def test_a_bound_above_a_network_is_never_returned(monkeypatch, missed):
+    """Searches that miss the highest price make bounds too high, which networks disprove."""
+    from refopt.convex_relu import _refine
+
+    problem = relu_spirals(60)
+    calls, honest = [], _refine._priced
+
+    def missing(pricer, r, *args):
+        psi, directions, signs = honest(pricer, r, *args)
+        calls.append(psi)
+        return (psi if len(calls) > 2 * missed else 0.2 * psi), directions, signs
+
+    monkeypatch.setattr(_refine, "_priced", missing)
+    X, y, beta = problem.X, problem.y, problem.beta
+    run = _refine.refine(
+        X, y, beta=beta, loss="squared", tol=1e-5, kernels=resolve(X)[1],
+        rng=np.random.default_rng(0), kind="dca",
+    )  # fmt: skip
+    states = [iterate.x for iterate, _ in zip(run, range(8), strict=False)]
+    assert len(calls) > 2 * missed
+    assert all(state.lower_bound <= state.net for state in states)
+    assert states[0].gap > 1e-3  # nor taken for the network's value
+    optimum = refopt.fit_convex_relu(X, y, beta=beta, refine=10, tol=1e-6, rng=0).fun
+    assert states[-1].lower_bound <= optimum * (1 + 1e-6)
+    assert states[-1].lower_bound == pytest.approx(optimum, rel=1e-4)

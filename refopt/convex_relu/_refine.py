@@ -130,14 +130,11 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
     if patterns is not None:
         both = xp.ones((2, patterns.shape[1]), dtype=xp.bool)
         masks, sides = _joined((masks, sides), (patterns.T, both))
-    fresh = network is None  # no bound is near yet
+    search = partial(_searched, pricer, f, y, beta, tol, rng)
     points = [f.gradient(predictions(X, W1, w2), y)] + ([] if slopes is None else [slopes])
-    found = [(r, *_priced(pricer, r, W1, rng, quick=fresh)) for r in points]
-    best_bound, place = max(
-        (lower_bound(f, r, y, psi, beta), k) for k, (r, psi, _, _) in enumerate(found)
-    )
-    r, psi, directions, signs = found[place]
-    best_bound = 0.0 if fresh and pricer.exact else max(0.0, best_bound)
+    found = [(*search(net, r, W1, 0.0), r) for r in points]
+    best_bound, psi, directions, signs, r = max(found, key=lambda each: each[0])
+    best_bound = 0.0 if best_bound > net * (1 + _DISPROVED) else max(0.0, best_bound)
     bound_psi, bound_r, solved, master = psi, r, None, None
     while True:
         yield _iterate(
@@ -177,14 +174,7 @@ def refine(X, y, *, beta, loss, tol, kernels, rng, m_init=60, patterns=None, net
             if value < net:
                 W1, w2, net = first, second, value
         starts = xp.concat([trained[0], directions.T], axis=1)
-        psi, directions, signs = _priced(pricer, master.r, starts, rng, beta, quick=True)
-        bound = lower_bound(f, master.r, y, psi, beta)
-        near = net - bound <= net * (max(_NEARLY_EXACT, tol) if pricer.exact else _NEARLY * tol)
-        if near or not signs.shape[0]:
-            psi, directions, signs = _priced(pricer, master.r, starts, rng, beta)
-            bound = lower_bound(f, master.r, y, psi, beta)
-        elif pricer.exact:
-            bound = 0.0
+        bound, psi, directions, signs = search(net, master.r, starts, beta)
         if bound > best_bound:
             best_bound, bound_psi, bound_r = bound, psi, master.r
         if not pricer.exact and best_bound > net * (1 + _DISPROVED):  # a price was missed
@@ -211,12 +201,26 @@ def _iterate(state, psi):
     return _driver.Iterate(x=state, fun=state.net, error=state.gap, record=record)
 
 
-def _priced(pricer, r, starts, rng, beta=0.0, quick=False):
-    """The highest price; directions above beta with their signs, the best of each side."""
+def _searched(pricer, loss, y, beta, tol, rng, net, r, starts, least):
+    """The bound at r, the highest price, directions with prices above `least`, their signs.
+
+    A quick search first; one with care if its bound is near net, or it finds nothing.
+    """
+    found = _priced(pricer, r, starts, rng, least, True)
+    bound = lower_bound(loss, r, y, found[0], beta)
+    near = max(_NEARLY_EXACT, tol) if pricer.exact else _NEARLY * tol
+    if net - bound > near * net and found[2].shape[0]:
+        return 0.0 if pricer.exact else bound, *found
+    found = _priced(pricer, r, starts, rng, least, False)
+    return lower_bound(loss, r, y, found[0], beta), *found
+
+
+def _priced(pricer, r, starts, rng, least, quick):
+    """The highest price; directions above `least` with their signs, the best of each side."""
     xp, psi, rows, signs = pricer.xp, 0.0, [], []
     for sign in (1.0, -1.0):
         U, values = pricer(-sign * r, starts, rng, quick)
-        above = int(np.sum(values > beta * (1 + _LEAST_VIOLATION)))  # the highest come first
+        above = int(np.sum(values > least * (1 + _LEAST_VIOLATION)))  # the highest come first
         psi = max(psi, float(values[0]) if len(values) else 0.0)
         rows.append(U[: min(above, MOST_NEW), :])
         signs.append(xp.full(rows[-1].shape[0], sign))
