@@ -3,6 +3,7 @@
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
+from unittest import mock
 
 import _ipopt
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.fft import dstn, next_fast_len
 from scipy.optimize import minimize
 
 from refopt import augmented_lagrangian
+from refopt.augmented_lagrangian.linear_solvers import _eliminated
 from refopt.problems import EqualityProblem
 
 
@@ -83,6 +85,12 @@ def refopt_solver(problem, tol, limit):
     return res.x, f"{res.status}: {res.message}", res.nit
 
 
+def refopt_factor(problem, tol, limit):
+    """Blind to grids: a factor preconditions, as for operators that are no sums of 1-D ones."""
+    with mock.patch.object(_eliminated, "separable", return_value=None):
+        return refopt_solver(problem, tol, limit)
+
+
 def refopt_sine(problem, tol, limit):
     """With a preconditioner for elliptic control: two sine transforms in single precision.
 
@@ -154,6 +162,7 @@ def trust_constr(problem, tol, limit):
 SOLVERS = {
     "refopt": refopt_solver,
     "refopt-sine": refopt_sine,
+    "refopt-factor": refopt_factor,
     "paper": paper,
     "ipopt": ipopt,
     "ipopt-scaled": ipopt_scaled,

@@ -180,7 +180,7 @@ class Newton:
         # as small as the part of second order will be, but not below what ends the run
         fall, self._before = kkt / self._before if self._before else 1.0, kkt
         enough = min(0.1, 0.1 * self._tol / kkt) if kkt else 0.1
-        return max(min(0.1, math.sqrt(kkt), fall * fall), enough, 1e-10)
+        return max(min(0.1, math.sqrt(kkt), fall**1.8), enough, 1e-10)
 
     def _jump(self, point, x, residual):
         """A point near x, None if its KKT residual is above a bound.

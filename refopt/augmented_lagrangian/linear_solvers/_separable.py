@@ -19,6 +19,7 @@ import numpy as np
 from refopt_backends import sine_transform
 
 NEAR = 0.5  # deviation from the means that still makes a preconditioner, relative
+_FLOAT32 = 1e-15, 1e15  # norms of vectors whose transforms neither vanish nor overflow
 LONGEST = 2000  # side of a grid for which eigenvectors are stored
 
 
@@ -37,10 +38,13 @@ class Separable:
         self._inverse = xp.asarray(inverse.astype(np.float32))
 
     def __call__(self, r: Any) -> Any:
-        size = float(abs(r).max()) or 1.0
-        z = self._transform((r / size).astype(np.float32).reshape(self._shape), False)
+        size = math.sqrt(float(r @ r)) or 1.0
+        fits = _FLOAT32[0] < size < _FLOAT32[1]
+        single = (r if fits else r / size).astype(np.float32)
+        z = self._transform(single.reshape(self._shape), False)
         z *= self._inverse
-        return size * self._transform(z, True).ravel().astype(np.float64)
+        z = self._transform(z, True).ravel().astype(np.float64)
+        return z if fits else size * z
 
 
 def separable(reduced: Any) -> Separable | None:
