@@ -129,7 +129,8 @@ class Search:
         new = complete(self._problem, x, l, f, c)
         if not new.finite:
             return None
-        reason = self._progress_in_filter(f, new.cc, trial.alpha)
+        known = trial.reason in ("f", "c")
+        reason = trial.reason if known else self._progress_in_filter(f, new.cc, trial.alpha)
         if not reason:
             if new.kkt <= self._progress and trial.alpha == 1.0:
                 return new

@@ -49,6 +49,8 @@ def difference(
     -------
     array, shape (k, n)
     """
+    if not bool(xp.all(xp.isfinite(at_x))):
+        return xp.full((at_x.shape[0], x.shape[0]), math.nan)
     relative = float(np.finfo(np.float64).eps) ** _STEPS[scheme] if rel_step is None else rel_step
     step = relative * xp.maximum(1.0, xp.abs(x))
     if scheme == "2-point":  # away from zero: logarithms and roots lie on that side

@@ -143,9 +143,12 @@ class Newton:
         problem = self.problem
         l = problem.xp.zeros(problem.m) if self._multipliers is None else self._multipliers
         point = evaluate(problem, problem.x0, l)
-        if not point.finite:
+        if not (point.finite and point.finite_jacobian):
             yield self._iterate(point, math.nan)
             return None
+        if problem.differenced and point.error() < ROUNDING:
+            problem.sharpen()
+            point = evaluate(problem, point.x, point.l)
         if problem.measure_rows(point.G):
             units = problem.units
             G = point.G / units[:, None]

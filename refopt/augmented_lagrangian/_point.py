@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from refopt.augmented_lagrangian._operators import is_operator, is_sparse
+
 _FEW = 12  # numbers that Python goes through faster than NumPy
 
 
@@ -52,6 +54,13 @@ class Point:
     def finite(self) -> bool:
         """Whether no function or derivative was NaN or infinite."""
         return math.isfinite(self.f) and math.isfinite(self.cc) and math.isfinite(self.gg)
+
+    @property
+    def finite_jacobian(self) -> bool:
+        """Whether G is; where l is zero, gL does not tell."""
+        if is_operator(self.G):
+            return True
+        return math.isfinite(float(abs(self.G.data if is_sparse(self.G) else self.G).sum()))
 
     def broken_parts(self) -> str:
         """Which functions are not finite, in words."""

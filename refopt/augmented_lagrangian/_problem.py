@@ -109,8 +109,9 @@ class EqualityProblem:
     def measure_rows(self, G):
         """Set the units by a dense Jacobian at the start; whether there are any."""
         if self.m and not (is_sparse(G) or is_operator(G)):
-            largest = self.xp.max(self.xp.abs(G), axis=1)
-            if float(largest.max()) > LARGE_ROW:
+            size = abs(G)
+            if float(size.max()) > LARGE_ROW:
+                largest = self.xp.max(size, axis=1)
                 self.units = self.xp.where(largest > LARGE_ROW, largest, 1.0)
         return self.units is not None
 

@@ -40,7 +40,7 @@ def finish(
     point, status = newton.state.get("stationary", outcome.best.x), outcome.status
     if problem.single and point.finite:
         point = evaluate(problem, problem.rounded(point.x), point.l)
-    broken = not point.finite
+    broken = not (point.finite and point.finite_jacobian)
     optimality, violation = (
         (math.nan, math.nan) if broken else (point.optimality(), point.violation())
     )
