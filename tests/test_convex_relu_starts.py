@@ -154,3 +154,16 @@ def test_starts_of_other_problems_are_refused(x0, text):
         refopt.fit_convex_relu(X, Y[:, 0], beta=1.0, gates=G, x0=x0)
     with pytest.raises(ValueError, match=r"^x0 must"):
         refopt.fit_convex_relu(X, Y, beta=1.0, gates=G, x0=x0)
+
+
+@pytest.mark.parametrize(
+    ("betas", "error", "text"),
+    [
+        (0.1, TypeError, "^betas must be a sequence of numbers, got 0.1$"),
+        ([], ValueError, "^betas must have at least one entry, got none$"),
+        ([1.0, 0.0], ValueError, "^betas must be positive"),
+    ],
+)
+def test_a_path_names_weights_it_cannot_take(betas, error, text):
+    with pytest.raises(error, match=text):
+        refopt.convex_relu_path(X, Y[:, 0], betas)

@@ -36,7 +36,7 @@ def convex_relu_path(X, y, betas, *, x0=None, rng=None, **options):
     ValueError
         As `fit_convex_relu`; `betas` is empty.
     TypeError
-        As `fit_convex_relu`.
+        As `fit_convex_relu`; `betas` is a number.
 
     Notes
     -----
@@ -57,6 +57,8 @@ def convex_relu_path(X, y, betas, *, x0=None, rng=None, **options):
     >>> path[0].fun > path[1].fun
     True
     """
+    if not hasattr(betas, "__iter__"):
+        raise TypeError(f"betas must be a sequence of numbers, got {betas!r}")
     betas = [_validate.positive(beta, "betas") for beta in betas]
     if not betas:
         raise ValueError("betas must have at least one entry, got none")
