@@ -271,7 +271,7 @@ def test_fluid_without_air_takes_no_more(kind, backend):
 
 
 @pytest.mark.parametrize("jump", [1.0, 10.0, 1000.0])
-@pytest.mark.parametrize("place, most", [(17, 14), (16, 18)])  # between blocks, within them
+@pytest.mark.parametrize(("place", "most"), [(17, 14), (16, 18)])  # between blocks, within them
 def test_weights_and_their_jumps(jump, place, most):
     """Two fluids of different density, and faces that are shut."""
     n = 32
