@@ -83,10 +83,20 @@ def test_an_old_factor_serves_until_the_matrix_is_another_one(factors):
         ({"shift": 1.0}, 3),
     ):
         K, rhs = system(**changed)
-        d, info = solve(K, rhs, 1e-9, {})
+        d, info = solve(K, rhs, 1e-9, {"H": K.H})
         assert len(factors) == made
         assert np.linalg.norm(K.matvec(d) - rhs) <= 1e-9 * np.linalg.norm(rhs)
         np.testing.assert_allclose(K.matvec(info.again(-rhs)), -rhs, atol=1e-7)
+
+
+def test_systems_for_multipliers_leave_the_factor_of_newtons(factors):
+    solve = choose("auto")
+    K, rhs = system()
+    solve(K, rhs, 1e-9, {"H": K.H})
+    other = KKTSystem(100.0 * sparse.eye_array(K.n, format="csr"), K.G, np)
+    assert solve(other, rhs, 1e-9, {"H": K.H})[1].relres <= 1e-9
+    solve(K, rhs, 1e-9, {"H": K.H})
+    assert len(factors) == 2
 
 
 def test_a_singular_matrix_is_told(factors):

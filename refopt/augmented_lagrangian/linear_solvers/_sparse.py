@@ -19,7 +19,8 @@ def sparse_direct(system: KKTSystem, rhs: Any, tol: float, state: dict) -> tuple
 class FrozenFactor:
     """The solver of one run: an old factor preconditions GMRES as long as few iterations do.
 
-    A new one is made where they do not, and for another regularisation.
+    A new one is made where they do not, and for another regularisation. That of a system which is
+    not Newton's, as for least-squares multipliers, does not replace one of those.
     """
 
     def __init__(self):
@@ -44,8 +45,10 @@ class FrozenFactor:
                 )[0]
                 return d, SolveInfo(relres, spent, again=again, product=Kd)
         self.reused = False
-        self._factor, self._made_for = _factor(system), kind
-        d, info = _by(self._factor, system, rhs, tol)
+        factor = _factor(system)
+        if self._factor is None or system.H is state.get("H"):
+            self._factor, self._made_for = factor, kind
+        d, info = _by(factor, system, rhs, tol)
         info.iterations = spent
         return d, info
 
