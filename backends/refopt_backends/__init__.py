@@ -8,6 +8,7 @@ from refopt_backends._array_functions import (
     cumulative_sum,
     diagonal_of,
     euclidean_norm,
+    host_numbers,
     unique_values,
 )
 from refopt_backends._home import is_array, namespace_of
@@ -30,6 +31,7 @@ __all__ = [
     "cumulative_sum",
     "diagonal_of",
     "euclidean_norm",
+    "host_numbers",
     "is_array",
     "linear_operator",
     "namespace_of",

@@ -32,6 +32,14 @@ def euclidean_norm(x: Any) -> float:
     return float(xp.linalg.norm(xp.reshape(x, (-1,))))
 
 
+def host_numbers(*values: Any) -> list[float]:
+    """Numbers of the host for several arrays of one entry each: the host waits once for all."""
+    xp = namespace_of(values[0])
+    if xp.__name__ == "cupy":
+        return xp.stack([xp.reshape(value, ()) for value in values]).tolist()
+    return [float(value) for value in values]
+
+
 def unique_values(x: Any) -> Any:
     """The different values, in ascending order where the library sorts them."""
     xp = namespace_of(x)

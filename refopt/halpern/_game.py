@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from refopt._namespace import HoldsNamespace
+from refopt_backends import host_numbers
 
 
 @dataclass
@@ -75,7 +76,8 @@ class Game(HoldsNamespace):
         rows = self.row_payoffs(x) if rows is None else rows
         columns = self.column_payoffs(y) if columns is None else columns
         xp = self.xp
-        return float(xp.max(rows) + self.c @ x), float(xp.min(columns) + self.r @ y)
+        upper, lower = host_numbers(xp.max(rows) + self.c @ x, xp.min(columns) + self.r @ y)
+        return upper, lower
 
     def uniform(self) -> tuple[Any, Any]:
         """Both strategies uniform."""

@@ -9,6 +9,7 @@ whose values differ by x'z + y's. Strategies without zeros and a t and v far eno
 are feasible, so that every iterate is, and its gap is a certificate.
 """
 
+import math
 from collections.abc import Generator
 from itertools import islice
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from refopt._driver import Iterate
 from refopt.halpern._game import Game, middle
 from refopt.halpern._regret_matching import regret_matching
 from refopt.halpern._support_polish import polish
+from refopt_backends import host_numbers
 
 _POLISH_BELOW = 3e-2  # gap, relative to the entries, from which supports are worth a try
 _CORRECTORS = 5  # for one factorisation; each costs two products and a back substitution
@@ -162,8 +164,8 @@ def _direction(game, point):
         if not sum(steps) >= 1.02 * (primal + dual):
             break
         rx, ry, direction, (primal, dual) = qx, qy, other, steps
-    finite = all(bool(xp.all(xp.isfinite(part))) for part in (direction.x, direction.y))
-    return (direction, primal, dual) if finite else None
+    sums = host_numbers(xp.sum(direction.x), xp.sum(direction.y))
+    return (direction, primal, dual) if all(map(math.isfinite, sums)) else None
 
 
 def _newton_system(game, point):
@@ -186,16 +188,18 @@ def _newton_system(game, point):
             w = w + kernels.spd_apply(factor, missing)
         return w
 
-    a, total, ones = game.times(D), float(xp.sum(D)), xp.ones_like(y)
+    a, ones = game.times(D), xp.ones_like(y)
     by_value, by_bound = inverse(a), inverse(ones)
-    k11, k12 = float(a @ by_value) - total, -float(a @ by_bound)
-    k21, k22 = float(xp.sum(by_value)), -float(xp.sum(by_bound))
+    sums = (xp.sum(D), a @ by_value, a @ by_bound, xp.sum(by_value), xp.sum(by_bound))
+    total, k11, k12, k21, k22 = host_numbers(*sums)
+    k11, k12, k22 = k11 - total, -k12, -k22
     determinant = k11 * k22 - k12 * k21
 
     def solve(rx, ry):
         q = rx / z
         w = inverse(ry / y + game.times(q))
-        b1, b2 = float(xp.sum(q)) - float(a @ w), -float(xp.sum(w))
+        sum_q, product, sum_w = host_numbers(xp.sum(q), a @ w, xp.sum(w))
+        b1, b2 = sum_q - product, -sum_w
         dv = (b1 * k22 - k12 * b2) / determinant
         dt = (k11 * b2 - k21 * b1) / determinant
         dy = w + dv * by_value - dt * by_bound
@@ -231,13 +235,13 @@ def _into_band(xp, product, target):
 
 def _mean_product(point):
     x, y, _, _, s, z = point
-    return (float(x @ z) + float(y @ s)) / (x.shape[0] + y.shape[0])
+    return sum(host_numbers(x @ z, y @ s)) / (x.shape[0] + y.shape[0])
 
 
 def _steps(xp, point, d):
     """The longest primal and dual steps that keep all variables positive, at most 1."""
-    longest = [float(xp.max(-part / whole)) for part, whole in zip(d, point, strict=True)
-               if getattr(part, "ndim", 0)]  # fmt: skip
+    pairs = [(d.x, point.x), (d.y, point.y), (d.s, point.s), (d.z, point.z)]
+    longest = host_numbers(*(xp.max(-part / whole) for part, whole in pairs))
     x, y, s, z = (1.0 / max(fraction, 1.0) for fraction in longest)
     return min(x, s), min(y, z)
 

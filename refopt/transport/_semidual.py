@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from refopt.transport._sparsify import entry_bounds, entry_count, largest_entries
+from refopt_backends import host_numbers
 
 # The kept entries of a plan are used for passes up to this share of all pairs;
 # beyond it a pass over all is as cheap.
@@ -122,8 +123,9 @@ class SemiDual:
         return self._single_cost
 
     def _point(self, g, f, c, eps, entries):
-        fun = float(self.xp.sum(self.a * f) + self.xp.sum(self.b * g))
-        err = float(self.xp.sum(self.xp.abs(c - self.b)))
+        xp = self.xp
+        value = xp.sum(self.a * f) + xp.sum(self.b * g)
+        fun, err = host_numbers(value, xp.sum(xp.abs(c - self.b)))
         return Point(g, f, c, eps, fun, err, entries)
 
     def value(self, point):

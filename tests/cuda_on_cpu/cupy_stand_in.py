@@ -9,6 +9,7 @@ not here either, as ``__array_namespace__`` of an array or ``clip(x, min=0)``.
 
 import sys
 import typing
+from collections import Counter as _Counter
 
 import numpy as _np
 
@@ -19,6 +20,10 @@ __version__ = "14.2.0"
 # Set by harness.py: where compiled kernels live, and who records the launches.
 _folder = None
 _recorder = None
+
+# What a run costs beside its arithmetic: "waits" of the host for numbers or sizes, "kernels"
+# that refopt launches, and "operations" of CuPy on whole arrays, each of them one launch or more.
+counts = _Counter()
 
 _BORROWED = """
 inf nan pi e newaxis finfo iinfo dtype issubdtype promote_types can_cast broadcast_shapes
@@ -35,6 +40,20 @@ roll searchsorted sign sort sqrt square squeeze stack std subtract sum swapaxes 
 tanh tensordot tile trace transpose tril triu unique var vdot where
 arange eye full full_like linspace ones ones_like zeros zeros_like
 """
+# No work for a device; and work whose result has a size that the host has to ask for.
+_VIEWS = {"broadcast_arrays", "broadcast_to", "diagonal", "expand_dims", "moveaxis", "permute_dims"}
+_VIEWS |= {
+    "ravel",
+    "reshape",
+    "squeeze",
+    "swapaxes",
+    "transpose",
+    "view",
+    "atleast_1d",
+    "real",
+    "imag",
+}
+_SIZED = {"bincount", "nonzero", "unique"}
 # What these functions take in NumPy and not in CuPy.
 _NUMPY_ONLY = {"where", "initial", "stable", "device", "like", "min", "max", "correction", "mode"}
 _METHODS = """
@@ -60,12 +79,14 @@ class ndarray(_np.lib.mixins.NDArrayOperatorsMixin):
         )
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        counts["operations"] += 1
         return _call(getattr(ufunc, method), *inputs, **kwargs)
 
     def __array_function__(self, function, types, args, kwargs):
         return _call(function, *args, **kwargs)
 
     def get(self):
+        counts["waits"] += 1
         return self._host.copy()
 
     # -- what an array knows -------------------------------------------------------------
@@ -91,34 +112,34 @@ class ndarray(_np.lib.mixins.NDArrayOperatorsMixin):
         return f"cupy stand-in {self._host!r}"
 
     # A 0-d result becomes a host number only when asked to, which is a synchronisation.
-    def __bool__(self):
-        return self._host.__bool__()
+    def _waiting(name):
+        def method(self, *args):
+            counts["waits"] += 1
+            return getattr(self._host, name)(*args)
 
-    def __int__(self):
-        return int(self._host)
+        return method
 
-    def __float__(self):
-        return float(self._host)
-
-    def __index__(self):
-        return self._host.__index__()
-
-    def item(self, *args):
-        return self._host.item(*args)
-
-    def tolist(self):
-        return self._host.tolist()
+    __bool__, __int__, __float__, __index__, item, tolist = map(
+        _waiting, ("__bool__", "__int__", "__float__", "__index__", "item", "tolist")
+    )
+    del _waiting
 
     # -- indexing ------------------------------------------------------------------------
     def __getitem__(self, key):
+        for part in key if isinstance(key, tuple) else (key,):
+            if isinstance(part, ndarray):
+                counts["operations"] += 1
+                counts["waits"] += part.dtype == bool  # how many entries there are
         return _wrap(self._host[_unwrap(key)])
 
     def __setitem__(self, key, value):
+        counts["operations"] += 1
         self._host[_unwrap(key)] = _unwrap(value)
 
     # In place, the array stays the same object.
     def _in_place(name):
         def method(self, other):
+            counts["operations"] += 1
             getattr(self._host, name)(_unwrap(other))
             return self
 
@@ -131,6 +152,7 @@ class ndarray(_np.lib.mixins.NDArrayOperatorsMixin):
 
 def _forward(name):
     def method(self, *args, **kwargs):
+        _count(name)
         return _call(getattr(self._host, name), *args, **kwargs)
 
     method.__name__ = name
@@ -163,6 +185,11 @@ def _unwrap(value):
     return value
 
 
+def _count(name):
+    counts["operations"] += name not in _VIEWS
+    counts["waits"] += name in _SIZED
+
+
 def _call(function, *args, **kwargs):
     args, kwargs = _unwrap(args), {k: _unwrap(v) for k, v in kwargs.items()}
     with _np.errstate(all="ignore"):  # a GPU does not warn
@@ -175,6 +202,7 @@ def _function(name):
     def function(*args, **kwargs):
         if unknown := _NUMPY_ONLY & kwargs.keys():
             raise TypeError(f"cupy.{name}() got an unexpected keyword argument {unknown}")
+        _count(name)
         return _call(numpys, *args, **kwargs)
 
     function.__name__ = name
@@ -234,6 +262,8 @@ class linalg:
 
     @staticmethod
     def cholesky(a):
+        counts["operations"] += 1
+        counts["waits"] += sys.modules["cupyx"]._linalg_errors == "raise"
         try:
             return _call(_np.linalg.cholesky, a)
         except _np.linalg.LinAlgError:
@@ -243,10 +273,12 @@ class linalg:
 
     @staticmethod
     def svd(a, full_matrices=True, compute_uv=True):
+        counts["operations"] += 1
         return tuple(_call(_np.linalg.svd, a, full_matrices, compute_uv))
 
     @staticmethod
     def solve(a, b):
+        counts["operations"] += 1
         try:
             return _call(_np.linalg.solve, a, b)
         except _np.linalg.LinAlgError:
@@ -254,10 +286,15 @@ class linalg:
 
     @staticmethod
     def qr(a, mode="reduced"):
+        counts["operations"] += 1
         return tuple(_call(_np.linalg.qr, a, mode))
 
     def _same(name):
-        return staticmethod(lambda *args: _call(getattr(_np.linalg, name), *args))
+        def function(*args):
+            counts["operations"] += 1
+            return _call(getattr(_np.linalg, name), *args)
+
+        return staticmethod(function)
 
     eigh, eigvalsh, inv, norm, pinv = map(_same, ["eigh", "eigvalsh", "inv", "norm", "pinv"])
     del _same
@@ -299,6 +336,7 @@ class RawModule:
                 raise TypeError(f"{name} takes {len(signature)} arguments, got {len(args)}")
             pairs = enumerate(zip(args, signature, strict=True))
             host = [_argument(name, k, arg, letter) for k, (arg, letter) in pairs]
+            counts["kernels"] += 1
             if _recorder is not None:
                 _recorder(self._code, self._defines, name, grid, block, host, shared_mem)
             library.launch(name, grid, block, host, shared_mem)

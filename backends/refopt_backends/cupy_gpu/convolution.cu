@@ -63,3 +63,22 @@ extern "C" __global__ void weights(const REAL* x, const REAL* dy, int c, int n0,
         if (threadIdx.x == 0) parts[((long long)blockIdx.y * gridDim.x + blockIdx.x) * 27 + s] = total;
     }
 }
+
+// Means over blocks of 2 x 2 x 2 of fields of 2 n0 x 2 n1 x 2 n2 cells; channels and first axis as one of `rows`.
+extern "C" __global__ void pool(const REAL* x, long long rows, int n1, int n2, REAL* y) {
+    const long long v = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+    if (v >= rows * n1 * n2) return;
+    const long long row = 2LL * n2, plane = 2 * n1 * row;
+    const REAL* from = x + v / n2 / n1 * 2 * plane + v / n2 % n1 * 2 * row + v % n2 * 2;
+    REAL sum = 0;
+    for (int s = 0; s < 8; ++s) sum += from[(s >> 2) * plane + (s >> 1 & 1) * row + (s & 1)];
+    y[v] = sum / 8;
+}
+
+// y = fine + coarse, each value of coarse (rows, n1, n2) on its block of 2 x 2 x 2; a thread has a cell of fine.
+extern "C" __global__ void upsample(const REAL* coarse, const REAL* fine, long long rows, int n1, int n2, REAL* y) {
+    const long long v = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+    if (v >= 8 * rows * n1 * n2) return;
+    const long long line = v / (2 * n2), plane = line / (2 * n1);
+    y[v] = fine[v] + coarse[((plane / 2) * n1 + line % (2 * n1) / 2) * n2 + v % (2 * n2) / 2];
+}

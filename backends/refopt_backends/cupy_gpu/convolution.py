@@ -1,4 +1,4 @@
-"""CUDA convolutions; means over blocks and their adjoint are whole-array text."""
+"""CUDA convolutions, means over blocks and their adjoint."""
 
 import cupy
 
@@ -32,3 +32,24 @@ def conv3d_backward_weights(x, dy):
     args = (x, dy, c, *grid, piece, parts)
     shapes.run("convolution.cu", "weights", (o * c, pieces), args, x.dtype, shapes.per_warp(x))
     return cupy.sum(parts, axis=0).astype(x.dtype)
+
+
+def pool2(x):
+    c, n0, n1, n2 = x.shape
+    y = cupy.empty((c, n0 // 2, n1 // 2, n2 // 2), dtype=x.dtype)
+    _cells("pool", y.size, (cupy.ascontiguousarray(x), c * n0 // 2, n1 // 2, n2 // 2, y))
+    return y
+
+
+def upsample2_add(coarse, fine):
+    c, n0, n1, n2 = coarse.shape
+    coarse, fine = cupy.ascontiguousarray(coarse), cupy.ascontiguousarray(fine)
+    y = cupy.empty_like(fine)
+    _cells("upsample", y.size, (coarse, fine, c * n0, n1, n2, y))
+    return y
+
+
+def _cells(name, count, args):
+    """Launch a kernel with a thread per cell of the result."""
+    blocks = shapes.blocks(count, shapes.block(args[0]))
+    shapes.run("convolution.cu", name, blocks, args, args[0].dtype)
