@@ -19,14 +19,12 @@ class _ConvexReLU(BaseEstimator):
 
     def _fit_outputs(self, X, Y, loss):
         """Fit a network to each column of Y."""
-        self.results_ = [
-            fit_convex_relu(
-                X, y, beta=self.beta, loss=loss, bias=self.bias, refine=self.refine,
-                n_gates=self.n_gates, m_init=self.m_init, tol=self.tol, rng=self.random_state,
-            )
-            for y in Y.T
-        ]  # fmt: skip
-        self.n_iter_ = max(1, *(res.nit for res in self.results_))
+        res = fit_convex_relu(
+            X, Y, beta=self.beta, loss=loss, bias=self.bias, refine=self.refine,
+            n_gates=self.n_gates, m_init=self.m_init, tol=self.tol, rng=self.random_state,
+        )  # fmt: skip
+        self.results_ = res.outputs
+        self.n_iter_ = max(1, *(output.nit for output in res.outputs))
         return self
 
     def _outputs(self, X):
@@ -49,7 +47,7 @@ class ConvexReLURegressor(RegressorMixin, _ConvexReLU):
         Weight decay, on the scale of a sum over samples.
     bias : bool, default True
         Append a column of ones.
-    refine : int, default 5
+    refine : int or "auto", default 5
         Rounds of pattern refinement; 0 for `n_gates` random patterns only.
     n_gates : int, default 100
         Random patterns, if `refine` is 0.
@@ -132,7 +130,7 @@ class ConvexReLUClassifier(ClassifierMixin, _ConvexReLU):
         Of the margin.
     bias : bool, default True
         Append a column of ones.
-    refine : int, default 5
+    refine : int or "auto", default 5
         Rounds of pattern refinement; 0 for `n_gates` random patterns only.
     n_gates : int, default 100
         Random patterns, if `refine` is 0.
