@@ -43,7 +43,7 @@ def admm(
     directions : array, shape (P, d)
         Directions inside the patterns' cones, which make iterates feasible.
     u_step : type
-        `Hadamard` or `Sylvester`.
+        One of `U_STEPS`.
     rho, eta, kappa : float, optional
         Penalty and weights.
     relax : float
@@ -56,7 +56,8 @@ def admm(
     Yields
     ------
     Iterate
-        As of `interior_point`.
+        As of `interior_point`; ``net`` is the objective of the network with the columns V,
+        the residuals are those of copies and of their steps, weighted.
     """
     xp, kernels, X, beta = program.xp, program.kernels, program.X, program.beta
     C, n, d = program.size
@@ -81,7 +82,8 @@ def admm(
         T = program.S * xp.abs(h)
         z, mu = system.copy(V, zh), r / (rho * kappa)
         mu = mu if z.ndim == 1 else mu[:, None] * X
-    best, dual, k = None, 0.0, 0
+    best, dual, k, primal, moved = None, 0.0, 0, 0.0, 0.0
+    weights = 1.0, kappa, eta
     while True:
         feasible, value = _feasible(program, V, inner, margins)
         A = -rho * eta * xp.minimum(h, xp.zeros_like(h))
@@ -91,7 +93,8 @@ def admm(
         if k == 0 or bound >= dual:
             dual, certificate = bound, (r, A)
         gap = relative_gap(best[0], dual)
-        record = {"dual": dual, "mu": float(rho)}
+        record = {"dual": dual, "mu": float(rho), "net": network_value(program, V)}
+        record |= {"primal_residual": primal, "dual_residual": moved}
         yield Iterate(x=(*best[1:], *certificate), fun=best[0], error=gap, record=record)
         for _ in range(CHECK_EVERY):
             k += 1
@@ -105,11 +108,10 @@ def admm(
             y_ = relax * yh + (1 - relax) * z + mu
             z, r = system.proximal(prox, y_, rho * kappa)
             mu = y_ - z
+        cones = [float(x) ** 0.5 for x in squares]
+        primal = _norm(weights, (U - V, yh - z, cones[0]))
+        moved = _norm(weights, (V - old[0], z - old[1], cones[1]))
         if adapt and k < _ADAPTED:
-            cones = [float(x) ** 0.5 for x in squares]
-            weights = 1.0, kappa, eta
-            primal = _norm(weights, (U - V, yh - z, cones[0]))
-            moved = _norm(weights, (V - old[0], z - old[1], cones[1]))
             size = max(_norm(weights, (U, yh, cones[2])), _norm(weights, (V, z, cones[3])))
             duals = _norm(weights, (L, mu, cones[4]))
             if min(primal, moved, size, duals) > 0:
@@ -119,6 +121,15 @@ def admm(
                     T = T + program.S * ((1 - 1 / c) * xp.minimum(h, xp.zeros_like(h)))
                     h = xp.where(h < 0, h / c, h)
                     rho, L, mu = rho * c, L / c, mu / c
+
+
+def network_value(program: Program, V: Any) -> float:
+    """The objective of the network with the columns V, whether or not in their cones."""
+    xp = program.xp
+    active = V @ program.X.T
+    active = xp.maximum(active, xp.zeros_like(active))
+    z = xp.sum(program.sign[:, None] * active, axis=0)
+    return program.value(V, z)
 
 
 def _norm(weights, parts):

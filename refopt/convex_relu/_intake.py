@@ -9,30 +9,42 @@ from refopt import _validate
 from refopt.convex_relu import _gates
 
 ROUNDS = 10  # of refinement by default
+_U_SOLVERS = ("auto", "woodbury", "cholesky", "pcg", "rbcd", "sylvester")
 
 
-def splitting_options(rho: Any, eta: Any, kappa: Any, relax: Any, adapt: Any, scale: float) -> dict:
+def splitting_options(u_solver: Any, weights: Any, relax: Any, adapt: Any, scale: float) -> dict:
     """Options of alternating directions, checked, for features divided by `scale`."""
     options: dict[str, Any] = {"adapt": bool(adapt), "relax": _validate.positive(relax, "relax")}
+    options["u_solver"] = _validate.choice(u_solver, "u_solver", _U_SOLVERS)
+    if u_solver == "rbcd":
+        raise ValueError("u_solver must be another unless splitting is 'paper', got 'rbcd'")
     if options["relax"] >= 2:
         raise ValueError(f"relax must be below 2, got {relax!r}")
     units = scale**-2.0, scale**2, scale**2
-    for name, value, unit in zip(("rho", "eta", "kappa"), (rho, eta, kappa), units, strict=True):
+    for name, value, unit in zip(("rho", "eta", "kappa"), weights, units, strict=True):
         options[name] = None if value is None else _validate.positive(value, name) * unit
     return options
 
 
-def paper_options(loss, method, rho, eta, kappa, gamma_ratio):
+def paper_options(loss, method, u_solver, rho, eta, kappa, gamma_ratio):
     """Options of the paper's preset, checked."""
-    if loss != "squared":
-        raise ValueError(f"splitting must be 'consensus' for the {loss} loss, got 'paper'")
+    if loss == "hinge":
+        raise ValueError("splitting must be 'consensus' for the hinge loss, got 'paper'")
+    u_solver = _validate.choice(u_solver, "u_solver", _U_SOLVERS)
+    fitting = (*_U_SOLVERS[:5],) if loss == "squared" else ("auto", "pcg", "rbcd")
+    if u_solver not in fitting:
+        raise ValueError(
+            f"u_solver must be one of {', '.join(fitting)} for the paper's splitting and the "
+            f"{loss} loss, got {u_solver!r}"
+        )
     if method != "admm":
         raise ValueError("splitting must be 'consensus' unless method is 'admm', got 'paper'")
     for name, value in (("eta", eta), ("kappa", kappa)):
         if value is not None:
             raise ValueError(f"{name} must not be given with splitting 'paper', got {value!r}")
     rho = 1.0 if rho is None else _validate.positive(rho, "rho")
-    return {"rho": rho, "gamma_ratio": _validate.positive(gamma_ratio, "gamma_ratio")}
+    gamma = _validate.positive(gamma_ratio, "gamma_ratio")
+    return {"u_solver": u_solver, "rho": rho, "gamma_ratio": gamma}
 
 
 def attack_options(

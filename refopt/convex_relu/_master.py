@@ -11,15 +11,16 @@ from refopt.convex_relu._admm import admm
 from refopt.convex_relu._interior_point import interior_point, relative_gap
 from refopt.convex_relu._paper_admm import paper_admm
 from refopt.convex_relu._program import LOSSES, Program, columns
+from refopt.convex_relu._rbcd import BlockDescent
 from refopt.convex_relu._recovery import pruned
 from refopt.convex_relu._robust import robust_directions, robust_interior_point
-from refopt.convex_relu._u_steps import Hadamard, Sylvester
+from refopt.convex_relu._u_steps import U_STEPS
 from refopt_backends import resolve
 
 _FACTORISED = (
     6_000  # size of a system up to which a step of the interior point method is affordable
 )
-_HADAMARD = 2_000  # samples up to which a product with an n x n matrix is, if columns are more
+_WOODBURY = 2_000  # samples up to which a product with an n x n matrix is, if columns are more
 
 
 @dataclass(frozen=True)
@@ -146,20 +147,32 @@ def _iterates(program, directions, method, splitting, attack, given):
     gap = relative_gap(value, dual)
     if gap <= 1e-15:
         point = U, zero, r, xp.zeros((C, n))
-        yield _driver.Iterate(x=point, fun=value, error=0.0, record={"dual": dual, "mu": 0.0})
+        record = {"dual": dual, "mu": 0.0}
+        if method == "admm":
+            record |= {"net": value, "primal_residual": 0.0, "dual_residual": 0.0}
+        yield _driver.Iterate(x=point, fun=value, error=0.0, record=record)
         return 0, "The zero network is optimal."
     if attack:
         return (yield from robust_interior_point(program, directions, *attack))
     if method == "interior-point":
         iterates = interior_point(program, directions)
-    elif "gamma_ratio" in splitting:
-        iterates = paper_admm(program, directions, **splitting)
     else:
-        u_step = Hadamard if n <= min(C, _HADAMARD) else Sylvester
-        iterates = admm(program, directions, u_step, **splitting)
+        iterates = _splitting(program, directions, **splitting)
     if given is not None:
         iterates = _warm_start.no_worse(program, given, iterates)
     return (yield from iterates)
+
+
+def _splitting(program, directions, u_solver="auto", **options):
+    """Alternating directions, the paper's if they have the step of its duals."""
+    C, n, _ = program.size
+    if "gamma_ratio" in options:
+        name = "woodbury" if u_solver == "auto" else u_solver
+        step = BlockDescent if name == "rbcd" else U_STEPS[name]
+        return paper_admm(program, directions, step, **options)
+    if u_solver == "auto":
+        u_solver = "woodbury" if n <= min(C, _WOODBURY) else "sylvester"
+    return admm(program, directions, U_STEPS[u_solver], **options)
 
 
 def _solution(program, outcome, keep, n, y, attack):

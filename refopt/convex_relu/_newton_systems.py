@@ -61,7 +61,7 @@ class PatternSystem:
         """As of `SampleSystem`."""
         if not (self.program.loss.quadratic and self.h is not None):  # else h is always 1
             self.h = h
-            self.coupling = self._coupling(1 / h)
+            self.coupling = pattern_gram(self.program, self.pairs.patterns, 1 / h)
         return self.pairs.factorise(H, self.coupling)
 
     def solve(self, b: Any, e: Any) -> tuple[Any, Any]:
@@ -70,21 +70,22 @@ class PatternSystem:
         du = self.pairs.solve(b - program.pull(e / self.h))
         return du, (e + program.apply(du)) / self.h
 
-    def _coupling(self, weights):
-        """X'D_i diag(w) D_k X for all pairs of patterns (i, k), as a matrix (P d, P d)."""
-        xp, program = self.program.xp, self.program
-        D = xp.astype(xp.take(program.masks, self.pairs.patterns, axis=0), xp.float64)
-        P, d = D.shape[0], program.X.shape[1]
-        low, high, place = triangle(xp, d)
-        first, second, where = triangle(xp, P)
-        total = xp.zeros((first.shape[0], low.shape[0]))
-        for rows, products in column_pairs(xp, program.X, low, high):
-            both = xp.take(D[:, rows], first, axis=0) * xp.take(D[:, rows], second, axis=0)
-            total = total + both @ (weights[rows, None] * products)
-        blocks = xp.take(xp.take(total, xp.reshape(where, (-1,)), axis=0),
-                         xp.reshape(place, (-1,)), axis=1)  # fmt: skip
-        blocks = xp.permute_dims(xp.reshape(blocks, (P, P, d, d)), (0, 2, 1, 3))
-        return xp.reshape(blocks, (P * d, P * d))
+
+def pattern_gram(program: Program, patterns: Any, weights: Any) -> Any:
+    """X'D_i diag(w) D_k X for all pairs of patterns (i, k), as a matrix (P d, P d)."""
+    xp = program.xp
+    D = xp.astype(xp.take(program.masks, patterns, axis=0), xp.float64)
+    P, d = D.shape[0], program.X.shape[1]
+    low, high, place = triangle(xp, d)
+    first, second, where = triangle(xp, P)
+    total = xp.zeros((first.shape[0], low.shape[0]))
+    for rows, products in column_pairs(xp, program.X, low, high):
+        both = xp.take(D[:, rows], first, axis=0) * xp.take(D[:, rows], second, axis=0)
+        total = total + both @ (weights[rows, None] * products)
+    blocks = xp.take(xp.take(total, xp.reshape(where, (-1,)), axis=0),
+                     xp.reshape(place, (-1,)), axis=1)  # fmt: skip
+    blocks = xp.permute_dims(xp.reshape(blocks, (P, P, d, d)), (0, 2, 1, 3))
+    return xp.reshape(blocks, (P * d, P * d))
 
 
 class Pairs:
