@@ -73,3 +73,52 @@ extern "C" __global__ void hinge_step(const double* base, const double* u, const
     }
     if (threadIdx.x == 0) *root = t;
 }
+
+// Dual coordinate descent of the hinge loss, rows in random order, with shrinking; see the reference. `order` begins as
+// 0 to n - 1. Rows of Z are compressed, or all p entries of each where `dense`. Every thread takes the same decisions.
+extern "C" __global__ void hinge_sweeps(const double* values, const int* places, const long long* starts, int dense,
+                                        int n, int p, const double* norms, const double* C, int sweeps, long long seed,
+                                        int* order, double* a, double* w) {
+    SHARED(double, scratch);
+    long long state = seed, live = n;
+    double highest = FINITE, lowest = -FINITE;
+    for (int sweep = 0; sweep < sweeps; ++sweep) {
+        double most = -FINITE, least = FINITE;
+        for (long long s = 0; s < live;) {
+            state = (1103515245LL * state + 12345) % 2147483648LL;
+            const long long other = s + (state >> 8) % (live - s);
+            const int i = order[other], away = order[s], last = order[live - 1];
+            const long long begin = dense ? (long long)i * p : starts[i], end = dense ? begin + p : starts[i + 1];
+            const double old = a[i], cap = C[i], q = norms[i];
+            double slope = 0;
+            for (long long e = begin + threadIdx.x; e < end; e += blockDim.x)
+                slope += values[e] * w[dense ? e - begin : places[e]];
+            slope = block_sum(slope, scratch) - 1;  // behind its barriers all have read what is written below
+            const bool leaves = (old == 0 && slope > highest) || (old == cap && slope < lowest);
+            const bool inactive = (old == 0 && slope > 0) || (old == cap && slope < 0);
+            double step = 0;
+            if (!leaves) {
+                const double projected = inactive ? 0 : slope;
+                most = fmax(most, projected);
+                least = fmin(least, projected);
+                if (projected != 0 && q > 0) step = fmin(fmax(old - slope / q, 0.0), cap) - old;
+            }
+            for (long long e = begin + threadIdx.x; step != 0 && e < end; e += blockDim.x)
+                w[dense ? e - begin : places[e]] += step * values[e];
+            if (threadIdx.x == 0) {
+                order[other] = away;
+                order[s] = i;
+                if (leaves) {
+                    order[s] = s == live - 1 ? i : other == live - 1 ? away : last;
+                    order[live - 1] = i;
+                }
+                if (step != 0) a[i] = old + step;
+            }
+            if (leaves) --live;
+            else ++s;
+            __syncthreads();
+        }
+        highest = most > 0 ? most : FINITE;
+        lowest = least < 0 ? least : -FINITE;
+    }
+}

@@ -28,6 +28,21 @@ def box_sweeps(G, x, g, lower, upper, sweeps):
     return x, g
 
 
+def hinge_sweeps(Z, norms, C, a, w, sweeps, seed):
+    a, w, (p, n) = a.copy(), w.copy(), Z.shape
+    if hasattr(Z, "by_columns"):
+        values, places, starts = Z.by_columns
+        starts = starts.astype(cupy.int64)
+    else:
+        values = cupy.ascontiguousarray(Z.columns)
+        places, starts = cupy.empty(1, dtype=cupy.int32), cupy.empty(1, dtype=cupy.int64)
+    dense = int(values.ndim == 2)
+    order = cupy.arange(n, dtype=cupy.int32)
+    matrix = values, places.astype(cupy.int32), starts, dense, n, p
+    _launch("hinge_sweeps", (*matrix, norms, C, sweeps, seed, order, a, w))
+    return a, w
+
+
 def hinge_step(base, u, C, sigma, slope, curvature):
     root = cupy.empty(1)
     _launch("hinge_step", (base, u, C, u.size, sigma, slope, curvature, root))
