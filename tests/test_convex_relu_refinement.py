@@ -104,6 +104,18 @@ def test_certificate_of_any_network_is_below_every_network():
         assert res.lower_bound >= min(1.0, beta / res.psi) * -conjugate * (1 - 1e-8)
 
 
+def test_the_dual_value_at_a_stationary_network_is_its_objective():
+    problem = relu_spirals(40)
+    fit = refopt.fit_convex_relu(problem.X, problem.y, beta=problem.beta, tol=1e-7, rng=0)
+    W1, w2 = fit.W1, fit.w2
+    r = np.maximum(problem.X @ W1, 0) @ w2 - problem.y
+    value = objective(problem, W1, w2)
+    assert -(0.5 * r @ r + r @ problem.y) == pytest.approx(value, rel=1e-5)
+    res = refopt.certify_network(problem.X, problem.y, W1, w2, beta=problem.beta, rng=0)
+    excess = max(0.0, res.psi / problem.beta - 1)
+    assert res.gap <= excess / (1 + excess) + 1e-5
+
+
 def test_objective_takes_the_least_scaling_of_each_neuron():
     W1, w2 = np.array([[3.0, 0.0], [4.0, 1.0], [0.0, 0.0]]), np.array([2.0, -1.0])
     z = np.maximum(XOR @ W1, 0) @ w2
