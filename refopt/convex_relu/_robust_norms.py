@@ -61,7 +61,8 @@ def _l1_threshold(xp, sizes, t):
     """What every size is lowered by so that their sum is t, 0 where it is not above t."""
     ordered = -xp.sort(-sizes, axis=1)
     counts = xp.arange(1, sizes.shape[1] + 1)
-    least = (xp.cumulative_sum(ordered, axis=1) - t) / counts
+    up_to = xp.astype(counts[:, None] <= counts, xp.float64)
+    least = (ordered @ up_to - t) / counts
     return xp.maximum(xp.max(least, axis=1), xp.zeros(sizes.shape[0]))[:, None]
 
 
