@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from refopt.convex_relu._program import row_norms
+from refopt_backends import cumulative_sum
 
 
 class DualNorm:
@@ -61,8 +62,7 @@ def _l1_threshold(xp, sizes, t):
     """What every size is lowered by so that their sum is t, 0 where it is not above t."""
     ordered = -xp.sort(-sizes, axis=1)
     counts = xp.arange(1, sizes.shape[1] + 1)
-    up_to = xp.astype(counts[:, None] <= counts, xp.float64)
-    least = (ordered @ up_to - t) / counts
+    least = (cumulative_sum(ordered, axis=1) - t) / counts
     return xp.maximum(xp.max(least, axis=1), xp.zeros(sizes.shape[0]))[:, None]
 
 
