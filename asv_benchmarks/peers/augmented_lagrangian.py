@@ -34,6 +34,9 @@ LOGISTIC = {
     "sparse-10000-80": partial(problems.constrained_logistic_sparse, 10000, 80, 10, 12),
     "sparse-30000-200": partial(problems.constrained_logistic_sparse, 30000, 200, 12, 13),
     "dense-12000-500": partial(problems.constrained_logistic_dense, 12000, 500, 0.02, 14),
+    "a9a-shape": partial(problems.constrained_logistic_sparse, 32561, 123, 14, 15),
+    "w8a-shape": partial(problems.constrained_logistic_sparse, 49749, 300, 14, 16),
+    "dense-20000-1000": partial(problems.constrained_logistic_dense, 20000, 1000, 0.02, 17),
 }
 
 PAPER = (

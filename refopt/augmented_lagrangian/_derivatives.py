@@ -132,6 +132,43 @@ class RankOne:
             self.matrix = self.matrix + (r[:, None] * r) / sr
 
 
+class RankOneOrBFGS:
+    """A rank-one matrix, and a damped BFGS matrix where that has the wrong inertia.
+
+    Rank-one updates find curvatures in fewer steps; far from the solution they may be wild.
+    """
+
+    def __init__(self, n, xp):
+        self._free, self._definite = RankOne(n, xp), DampedBFGS(n, xp)
+        self._fresh = True
+
+    @property
+    def matrix(self):
+        """The present approximation."""
+        return self._definite.matrix if self._fresh else self._free.matrix
+
+    @property
+    def definite(self):
+        """The one that is positive definite."""
+        return self._definite.matrix
+
+    def begin(self, x, gradient):
+        """As of the definite one."""
+        self._definite.begin(x, gradient)
+
+    def update(self, s, y):
+        """Take the pair of a step and the change of the gradient along it."""
+        self._definite.update(s, y)
+        self._free.update(s, y)
+        self._fresh = False
+
+    def doubt(self):
+        """Go on with the definite matrix; whether that is a change."""
+        changed = self.matrix is not self._definite.matrix
+        self._free.matrix = self._definite.matrix
+        return changed
+
+
 class Strategy:
     """A `scipy.optimize.HessianUpdateStrategy` as the solvers see quasi-Newton matrices."""
 

@@ -96,6 +96,8 @@ class Newton:
                     )
             if d is None and not math.isfinite(float(abs(H @ (0.0 * point.x + 1.0)).sum())):
                 return _status.BREAKDOWN, "The second derivatives are not finite."
+            if new is None and problem.doubt():
+                continue
             if new is None:
                 failures += 1
                 if failures == 1:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from refopt.augmented_lagrangian._derivatives import DampedBFGS, RankOne, Strategy
+from refopt.augmented_lagrangian._constraints import Nonlinear
+from refopt.augmented_lagrangian._derivatives import DampedBFGS, RankOne, RankOneOrBFGS, Strategy
 from refopt.augmented_lagrangian._operators import (
     is_operator,
     is_sparse,
@@ -53,7 +54,9 @@ class EqualityProblem:
             if chosen:
                 self._quasi = Strategy(self.n, chosen)
             else:
-                self._quasi = (RankOne if objective.has_hessian else DampedBFGS)(self.n, xp)
+                partly = any(isinstance(p, Nonlinear) and p.has_hessian for p in constraints)
+                missing = DampedBFGS if partly else RankOneOrBFGS
+                self._quasi = (RankOne if objective.has_hessian else missing)(self.n, xp)
 
     @property
     def nfev(self):
@@ -188,6 +191,15 @@ class EqualityProblem:
     def quasi_newton(self):
         """Whether second derivatives are approximated from gradients."""
         return self._quasi is not None
+
+    @property
+    def definite(self):
+        """A positive definite matrix to be used in place of an indefinite H, or None."""
+        return getattr(self._quasi, "definite", None)
+
+    def doubt(self):
+        """No step was found: whether another matrix is to be tried."""
+        return self.definite is not None and self._quasi.doubt()
 
     def begin(self, point):
         """Tell the quasi-Newton matrix where the iteration starts."""

@@ -27,6 +27,7 @@ STEADY = 0.9  # share of |c|^2 left after a window of slow steps, beyond which i
 FLAT = 1e-6  # |G'c| over max(1, |G|) |c|, below which no point nearby is better
 CROSSINGS = 5  # of saddles and slow valleys
 DISTANCES = 0.1, 0.3, 1.0, 1.0, 1.0, 3.0, 3.0, 10.0  # of other starts, over max(1, |x|)
+ALONE = 0.5  # of |c|^2: where no other start leads below it, there may be no feasible point
 LOOKS = 2  # at other starts, in one run
 _SHORT_RUN = 30  # steps from each of them
 _CURVED = -1e-6  # eigenvalue of the Hessian of |c|^2 / 2, relative to its largest
@@ -103,17 +104,24 @@ def restore(
     ways = [(_undamped, point), (follow, start), (follow, point)]
     state = {} if state is None else state
     looks = state.get("looks", 0)
-    if looks < LOOKS:
+    if state.get("alone"):  # looked around before, to no avail
+        _, point = yield from _last(descend(problem, point, target, solve, state), point)
+        if _flat(point):
+            yield point
+            return None
+    elif looks < LOOKS:
         ways.insert(0 if problem.m < problem.n else len(ways), (_around, point))
     for other, begin in ways:
         if is_sparse(point.G) or is_operator(point.G):
             break
-        alone, end = yield from _last(other(problem, begin), begin)
+        found, end = yield from _last(other(problem, begin), begin)
         if other is _around:
-            state["looks"] = LOOKS if alone else looks + 1
-            if alone and _flat(point):
-                yield point
-                return None
+            state["looks"], state["alone"] = looks + 1, found.cc > ALONE * point.cc
+            if state["alone"]:
+                _, point = yield from _last(descend(problem, found, target, solve, state), found)
+                if _flat(point):
+                    yield point
+                    return None
         if end.cc <= 0.81 * point.cc:
             reached, end = yield from _last(descend(problem, end, target, solve, state), end)
             if reached:
@@ -193,9 +201,9 @@ def _undamped(problem, point):
 def _around(problem, point):
     """Where descents from other starts end, until one is much better than the point.
 
-    The starts are drawn alike in every run. The generator returns whether none was better.
+    The starts are drawn alike in every run. The generator returns the lowest end.
     """
-    lowest = math.inf
+    lowest = point
     xp, size = problem.xp, max(1.0, _norm(point.x)) / math.sqrt(problem.n)
     draws = np.random.default_rng(problem.n)
     for distance in DISTANCES:
@@ -207,10 +215,10 @@ def _around(problem, point):
         for end in islice(descend(problem, start, 0.1 * math.sqrt(point.cc)), _SHORT_RUN):  # noqa: B007
             pass
         yield end
-        lowest = min(lowest, end.cc)
-        if lowest <= 0.01 * point.cc:
+        lowest = min(lowest, end, key=lambda one: one.cc)
+        if lowest.cc <= 0.01 * point.cc:
             break
-    return lowest > 0.98 * point.cc
+    return lowest
 
 
 def _flat(point):

@@ -10,6 +10,7 @@ from refopt.augmented_lagrangian.linear_solvers import KKTSystem
 
 _NEARLY = 1e-6  # singular values of G below it, relative to the largest, ask for a (2,2) block
 _COARSEST = 0.5  # relative residual of a step; d = 0 has 1
+_LONG = 100.0  # steps, over max(1, |x|), that a quasi-Newton matrix is not believed
 _FIRST, _GROWTH, _LARGEST = 1e-4, 8.0, 1e20
 
 
@@ -39,6 +40,13 @@ class Regularisation:
         system = KKTSystem(H, point.G, xp, 0.0, damping)
         d, info = self._solve(system, rhs, tol, self._state)
         good = self._good(system, d, info, rhs, accepted)
+        definite = self._problem.definite
+        if definite is not None and not (good and _moderate(d[: system.n], point.x)):
+            other = KKTSystem(definite, point.G, xp, 0.0, damping)
+            d, info = self._solve(other, rhs, tol, self._state)
+            if self._good(other, d, info, rhs, accepted):
+                return d, other, info
+            good = False
         # products along one step do not tell that B is definite on null(G); eigenvalues do
         if good and (info.inertia is not None or not self._problem.small):
             return d, system, info
@@ -92,3 +100,8 @@ class Regularisation:
         if lowest > 1e-9 * max(1.0, float(abs(H).max())):
             return 0.0, dc
         return max(-2.0 * lowest, -lowest + 1e-4 * max(1.0, size), 1e-8), dc
+
+
+def _moderate(dx, x):
+    """Whether a step made with guessed curvatures is not absurdly long."""
+    return float(dx.dot(dx)) <= _LONG * _LONG * max(1.0, float(x.dot(x)))
