@@ -135,12 +135,13 @@ class RankOne:
 class RankOneOrBFGS:
     """A rank-one matrix, and a damped BFGS matrix where that has the wrong inertia.
 
-    Rank-one updates find curvatures in fewer steps; far from the solution they may be wild.
+    Rank-one updates find curvatures in fewer steps; far from the solution they may be wild. They
+    add to what is known of H, for which ``partly`` stands; the definite matrix is all of H.
     """
 
-    def __init__(self, n, xp):
+    def __init__(self, n, xp, partly):
         self._free, self._definite = RankOne(n, xp), DampedBFGS(n, xp)
-        self._fresh = True
+        self._partly, self._fresh = partly, not partly
 
     @property
     def matrix(self):
@@ -156,14 +157,16 @@ class RankOneOrBFGS:
         """As of the definite one."""
         self._definite.begin(x, gradient)
 
-    def update(self, s, y):
-        """Take the pair of a step and the change of the gradient along it."""
-        self._definite.update(s, y)
+    def update(self, s, y, whole):
+        """Take a step and the change of the gradient along it: of the unknown part, of all."""
+        self._definite.update(s, whole)
         self._free.update(s, y)
         self._fresh = False
 
     def doubt(self):
         """Go on with the definite matrix; whether that is a change."""
+        if self._partly:
+            return False
         changed = self.matrix is not self._definite.matrix
         self._free.matrix = self._definite.matrix
         return changed
@@ -184,8 +187,8 @@ class Strategy:
         """The present approximation."""
         return self._strategy.get_matrix()
 
-    def update(self, s, y):
-        """Take the pair of a step and the change of the gradient along it."""
+    def update(self, s, y, whole):
+        """Take the pair of a step and the change of the gradient of the unknown part along it."""
         self._strategy.update(s, y)
 
 

@@ -50,9 +50,8 @@ def minimize_equality(
         central ones near the solution.
     hess : callable, HessianUpdateStrategy or {"2-point", "3-point", "cs"}, optional
         ``hess(x, *args)``, the Hessian of f: array, sparse matrix or LinearOperator, shape
-        (n, n). By default a matrix of symmetric rank-one updates stands for all second derivatives
-        that are not given; a damped BFGS matrix where that has the wrong inertia, and where
-        only those of f are not given.
+        (n, n). By default a matrix of symmetric rank-one updates stands for the second derivatives
+        that are not given; a damped BFGS matrix for all of them where that has the wrong inertia.
     hessp : callable, optional
         ``hessp(x, p, *args)``, the product of the Hessian of f with p.
     constraints : dict, NonlinearConstraint, LinearConstraint or sequence of them, optional

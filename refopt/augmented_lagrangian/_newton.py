@@ -13,7 +13,7 @@ from refopt.augmented_lagrangian._merit import Direction
 from refopt.augmented_lagrangian._operators import squared_norm
 from refopt.augmented_lagrangian._penalties import adapt
 from refopt.augmented_lagrangian._point import Point, complete, evaluate
-from refopt.augmented_lagrangian._shift import Regularisation
+from refopt.augmented_lagrangian._shift import Regularisation, finite_products
 
 UNBOUNDED = -1e20
 ROUNDING = 1e-5  # a measure below it that stays as it is has met rounding
@@ -94,7 +94,7 @@ class Newton:
                     new, alpha = search.step(
                         point, d, info.again, self.eta1, self.eta2, slope, progress
                     )
-            if d is None and not math.isfinite(float(abs(H @ (0.0 * point.x + 1.0)).sum())):
+            if d is None and not finite_products(H, point.x):
                 return _status.BREAKDOWN, "The second derivatives are not finite."
             if new is None and problem.doubt():
                 continue

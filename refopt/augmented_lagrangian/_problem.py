@@ -3,7 +3,7 @@
 from typing import Any
 
 from refopt.augmented_lagrangian._constraints import Nonlinear
-from refopt.augmented_lagrangian._derivatives import DampedBFGS, RankOne, RankOneOrBFGS, Strategy
+from refopt.augmented_lagrangian._derivatives import RankOneOrBFGS, Strategy
 from refopt.augmented_lagrangian._operators import (
     is_operator,
     is_sparse,
@@ -54,9 +54,8 @@ class EqualityProblem:
             if chosen:
                 self._quasi = Strategy(self.n, chosen)
             else:
-                partly = any(isinstance(p, Nonlinear) and p.has_hessian for p in constraints)
-                missing = DampedBFGS if partly else RankOneOrBFGS
-                self._quasi = (RankOne if objective.has_hessian else missing)(self.n, xp)
+                curved = any(isinstance(p, Nonlinear) and p.has_hessian for p in constraints)
+                self._quasi = RankOneOrBFGS(self.n, xp, objective.has_hessian or curved)
 
     @property
     def nfev(self):
@@ -220,7 +219,8 @@ class EqualityProblem:
                 part[first : first + piece.size] = l[first : first + piece.size]
                 y = y + (new.G.T @ part - old.G.T @ part)
             first += piece.size
-        self._quasi.update(new.x - old.x, y)
+        whole = new.gL - (old.g + old.G.T @ l)
+        self._quasi.update(new.x - old.x, y, whole)
 
     # Differences
 

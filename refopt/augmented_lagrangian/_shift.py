@@ -41,7 +41,8 @@ class Regularisation:
         d, info = self._solve(system, rhs, tol, self._state)
         good = self._good(system, d, info, rhs, accepted)
         definite = self._problem.definite
-        if definite is not None and not (good and _moderate(d[: system.n], point.x)):
+        moderate = good and (definite is None or _moderate(d[: system.n], point.x))
+        if definite is not None and not moderate and finite_products(H, point.x):
             other = KKTSystem(definite, point.G, xp, 0.0, damping)
             d, info = self._solve(other, rhs, tol, self._state)
             if self._good(other, d, info, rhs, accepted):
@@ -100,6 +101,11 @@ class Regularisation:
         if lowest > 1e-9 * max(1.0, float(abs(H).max())):
             return 0.0, dc
         return max(-2.0 * lowest, -lowest + 1e-4 * max(1.0, size), 1e-8), dc
+
+
+def finite_products(H: Any, x: Any) -> bool:
+    """Whether H is finite, as far as its product with ones tells."""
+    return math.isfinite(float(abs(H @ (0.0 * x + 1.0)).sum()))
 
 
 def _moderate(dx, x):
