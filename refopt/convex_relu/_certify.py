@@ -4,6 +4,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from refopt import _rng, _validate
+from refopt.convex_relu._gates import SMALL_PRICED
 from refopt.convex_relu._intake import take_in
 from refopt.convex_relu._network import balanced_objective, network_arrays, predictions
 from refopt.convex_relu._pricing import KINDS, Pricer
@@ -92,7 +93,7 @@ def certify_network(X, y, W1, w2, *, beta, loss="squared", kind="auto", n_starts
     beta = _validate.positive(beta, "beta")
     if y.ndim != 1:
         raise ValueError(f"y must be 1-dimensional, got {y.ndim} dimensions")
-    xp, kernels = resolve(X, backend=backend, small=X.size < 2**15)
+    xp, kernels = resolve(X, backend=backend, small=X.size < SMALL_PRICED)
     pricer = Pricer(X, kind, _validate.count(n_starts, "n_starts"), kernels)
     rng, f = _rng.generator(rng), LOSSES[loss]()
     fun = balanced_objective(X, y, W1, w2, beta, f)
@@ -179,7 +180,7 @@ def dual_bound(X, y, r, *, beta, loss="squared", kind="auto", n_starts=500, rng=
     """
     _validate.choice(kind, "kind", KINDS)
     arrays = [_validate.as_array(a, name) for a, name in ((X, "X"), (y, "y"), (r, "r"))]
-    small = getattr(arrays[0], "size", 0) < 2**15
+    small = getattr(arrays[0], "size", 0) < SMALL_PRICED
     xp, kernels = resolve(*arrays, backend=backend, small=small, names=("X", "y", "r"))
     _validate.choice(loss, "loss", tuple(LOSSES))
     X, y = take_in(xp, arrays[0], arrays[1], loss, False, 1)

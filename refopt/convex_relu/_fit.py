@@ -253,7 +253,8 @@ def fit_convex_relu(
     given = None if gates is None else _validate.as_array(gates, "gates")
     X, y = _validate.as_array(X, "X"), _validate.as_array(y, "y")
     names = "X", "y", "gates"
-    small = X.size < _gates.SMALL
+    priced = given is None and refine != 0
+    small = X.size < (_gates.SMALL_PRICED if priced else _gates.SMALL)
     xp, kernels = resolve(X, y, given, backend=backend, small=small, names=names)
     single = _validate.dtype_name(X) == "float32"
     loss = _validate.choice(loss, "loss", tuple(LOSSES))

@@ -11,6 +11,7 @@ from refopt_backends import resolve
 
 # Entries of X below which compiled kernels are not woken for NumPy arrays.
 SMALL = 1_000
+SMALL_PRICED = 200  # and where prices are searched, in loops over rows
 _MOST_PATTERNS = 200_000
 _RANK = 1e-10
 

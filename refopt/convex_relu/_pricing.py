@@ -9,12 +9,11 @@ from refopt import _rng, _validate
 from refopt_backends import namespace_of, resolve
 
 from ._ascents import arc, dca, normalised, pivot, prices
-from ._gates import on_host
+from ._gates import SMALL_PRICED, on_host
 from ._sweeps import WORK, cells_bound, largest_price
 
 SIDES = {"positive": -1.0, "negative": 1.0}
 KINDS = ("auto", "exact", "dca", "arc", "pivot")
-SMALL = 2**15  # entries of X below which the reference prices without waking a compiler
 
 _EXACT_ROWS = 2000
 _EXACT_RANK = 3
@@ -131,7 +130,7 @@ def price_gates(X, r, *, side="both", kind="auto", n_starts=200, starts=None, rn
 def intake(X, r, backend):
     """Rows and slopes in double precision, their namespace and kernels."""
     X, r = _validate.as_array(X, "X"), _validate.as_array(r, "r")
-    small = getattr(X, "size", 0) < SMALL
+    small = getattr(X, "size", 0) < SMALL_PRICED
     xp, kernels = resolve(X, r, backend=backend, small=small, names=("X", "r"))
     X = _validate.all_finite(xp, _validate.real_array(xp, X, "X", 2), "X")
     r = _validate.all_finite(xp, _validate.real_array(xp, r, "r", 1), "r")
