@@ -6,7 +6,7 @@ problem with n coefficients. Z is the Cholesky factor, or U diag(r) of the
 eigenvectors where the rows of X are nearly dependent.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from refopt import _status
@@ -94,11 +94,11 @@ def row_space_newton(problem, v, tol, measure):
     steps = newton(inner, u, tol, measure)
     reached = next(steps)
     if not warm:
-        yield replace(reached, x=Reduced(reached.x, design, rows))
+        yield reached._replace(x=Reduced(reached.x, design, rows))
     for reached in steps:
         if reached.error <= tol:
             break
-        yield replace(reached, x=Reduced(reached.x, design, rows))
+        yield reached._replace(x=Reduced(reached.x, design, rows))
     else:
         return _status.STALLED, ""
     return (yield from newton(problem, Reduced(reached.x, design, rows).full(), tol, measure))
