@@ -206,6 +206,27 @@ def test_constraints_in_far_too_small_units_are_no_obstacle(name, scale):
     np.testing.assert_allclose(res.v[0], res.multipliers)
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1e-9, 1e-6, 1e9])
+def test_a_run_ends_whatever_the_units_of_variables(unit):
+    calls = []
+
+    def circle(x):
+        calls.append(1)
+        assert len(calls) < 10_000
+        return (x / unit) @ (x / unit) - 1
+
+    target = np.array([1.0, 2.0])
+    res = refopt.minimize_equality(
+        lambda x: ((x / unit - target) ** 2).sum(), [3.0 * unit, unit],
+        jac=lambda x: 2 * (x / unit - target) / unit,
+        constraints={"type": "eq", "fun": circle, "jac": lambda x: 2 * x / unit**2},
+    )  # fmt: skip
+    assert abs(circle(res.x)) <= 1e-8
+    assert res.status in (0, 3, 7)
+    if res.success:
+        np.testing.assert_allclose(res.x / unit, target / np.sqrt(5), rtol=1e-6)
+
+
 def test_a_scaled_or_shifted_objective_has_the_same_minimiser():
     problem = textbook_equality("HS79")
     for scale, shift in ((10.0, 0.0), (1.0, 5.0)):

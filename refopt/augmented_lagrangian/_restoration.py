@@ -75,7 +75,7 @@ def restore(
     point : Point
         The start.
     tol : float
-        A violation below a tenth of it is small enough.
+        A violation below a tenth of it is small enough, of the user's c.
     fall : float
         Share of ``|c|`` that is small enough.
     solve, state
@@ -91,7 +91,8 @@ def restore(
     bool or None
         None at a stationary point of ``|c|``.
     """
-    start, target = point, max(fall * math.sqrt(point.cc), 0.1 * tol)
+    unit = 1.0 if point.units is None else float(point.units.max())
+    start, target = point, max(fall * math.sqrt(point.cc), 0.1 * tol / unit)
     for _ in range(CROSSINGS):
         reached, point = yield from _last(descend(problem, point, target, solve, state), point)
         if reached:
