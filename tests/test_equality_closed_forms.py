@@ -37,9 +37,13 @@ def test_smallest_eigenvalue_is_minus_the_multiplier():
         lambda x: x @ A @ x, np.ones(8), jac=lambda x: 2 * A @ x, hess=lambda x: 2 * A,
         constraints=sphere,
     )  # fmt: skip
-    assert res.success and res.reduced_hessian_min > 0
+    assert res.success
+    assert res.reduced_hessian_min == pytest.approx(2 * (values[1] - values[0]), rel=0.05)
     assert res.fun == pytest.approx(values[0])
     assert res.multipliers == pytest.approx([-values[0]])
+    first = NonlinearConstraint(sphere.fun, 0, 0, jac=sphere.jac)
+    res = refopt.minimize_equality(lambda x: x @ A @ x, np.ones(8), constraints=first)
+    assert res.success and res.reduced_hessian_min is None  # its guess is no curvature
     assert abs(vectors[:, 0] @ res.x) == pytest.approx(1.0)
 
 

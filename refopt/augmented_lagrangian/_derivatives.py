@@ -121,9 +121,6 @@ class RankOne:
     def __init__(self, n, xp):
         self.matrix = xp.zeros((n, n))
 
-    def begin(self, x, gradient):
-        """Nothing: the first guess is zero."""
-
     def update(self, s, y):
         """Take the pair of a step and the change of the gradient along it."""
         r = y - self.matrix @ s

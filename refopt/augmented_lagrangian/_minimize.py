@@ -100,7 +100,8 @@ def minimize_equality(
     theta : float, callable or "superlinear", optional
         Bound on the relative residual of iterative solves: a number in (0, 1],
         ``theta(k, residual)``, or min(1, residual); 0.5 stands for more. By default
-        :math:`\min(0.1, \sqrt{\|r\|})` with the KKT residual r, at least 1e-10.
+        :math:`\min(0.1, \sqrt{\|r\|})` with the KKT residual r, or as much as the step before has
+        reduced r to, by the power 1.8; not below what ends the run, nor 1e-10.
     multipliers0 : {"lsq", "zeros"} or array_like, shape (m,), optional
         Multipliers at the start.
     finite_diff_rel_step : float or array_like, optional
@@ -116,11 +117,13 @@ def minimize_equality(
         constraint object, as ``constr`` with the values; ``optimality`` and
         ``constr_violation``, the two parts of the measure; ``lagrangian_grad``;
         ``reduced_hessian_min``, the least eigenvalue of the Hessian of L on the null space
-        of G where that is cheap, else None: negative at a saddle point.
+        of G where that is cheap and second derivatives are given, else None: negative at a
+        saddle point.
         ``history``: time, fun, error, optimality, constr_violation, kkt, alpha, eta1,
         eta2, shift, inner_iters, inner_relres. Of all iterates the best one is returned.
         Status 0: the stopping test holds at x; 1 maxiter; 2 callback; 3 no further progress
-        because of rounding; 4 a function is not finite at `x0`; 5 infeasible (the
+        because of rounding; 4 a function is not finite at `x0`, or second
+        derivatives are not; 5 infeasible (the
         constraint violation is stationary) or unbounded; 6 time limit; 7 no step found;
         8 singular constraint Jacobian.
 

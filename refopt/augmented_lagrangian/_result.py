@@ -92,6 +92,8 @@ def _reduced_hessian_min(problem, newton, point):
     H, G = newton.state.get("H"), point.G
     if H is None or problem.n > _AFFORDABLE or problem.n == problem.m:
         return None
+    if problem.quasi_newton:  # H is a guess, of any inertia beside the path
+        return None
     if any(is_sparse(A) or is_operator(A) for A in (H, G)):
         return None
     Z = null_space(problem.xp, G)

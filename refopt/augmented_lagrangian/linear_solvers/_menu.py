@@ -23,7 +23,8 @@ from refopt.augmented_lagrangian.linear_solvers._sketched import KINDS, Sketched
 from refopt.augmented_lagrangian.linear_solvers._sparse import FrozenFactor, sparse_direct
 from refopt.augmented_lagrangian.linear_solvers._system import KKTSystem, SolveInfo
 
-NAMES = ("auto", "direct", "pcg", "minres", "sketched")
+PRECONDITIONED = ("auto", "pcg", "minres")
+NAMES = (*PRECONDITIONED, "direct", "sketched")
 MOST = 100_000  # sketch steps
 DENSE = 3000  # variables and constraints up to which a whole matrix is stored
 
@@ -48,13 +49,11 @@ def choose(
         raise TypeError(
             f"precond must be a LinearOperator or callable, got {type(precond).__name__}"
         )
-    if precond is not None and lin_solver == "direct":
-        raise ValueError("precond must be None with lin_solver='direct', which has no use for it")
-    if lin_solver == "sketched" and precond is not None:
-        raise ValueError("precond must be None with lin_solver='sketched', which makes its own")
+    if precond is not None and lin_solver not in PRECONDITIONED:
+        raise ValueError(
+            f"precond must be None with lin_solver={lin_solver!r}, which has no use for it"
+        )
     if lin_solver in KINDS:
-        if precond is not None:
-            raise ValueError(f"precond must be None with lin_solver={lin_solver!r}, a sketch")
         return Sketched(lin_solver, kernels, rng, MOST if maxiter_inner is None else maxiter_inner)
     return Menu(lin_solver, None if precond is None else Preconditioner(precond), rng)
 
