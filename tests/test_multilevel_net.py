@@ -89,12 +89,22 @@ def test_stability_is_what_a_fine_grid_of_points_says(w1, w2):
         assert (largest_factor(w1, w2) < 1) == (sampled < 1)
 
 
-def test_unstable_parameters_are_told_and_not_called_definite():
+def test_unstable_parameters_are_refused_without_safeguard():
     params = MultilevelNet().params
     params[1, :2] = 1.5, 4.0
     net = MultilevelNet(params)
     assert not net.is_stable()
-    assert not net.setup(GRIDS["row"]()).is_linear_spd
+    A = GRIDS["row"]()
+    M = net.setup(A)
+    assert not M.is_linear_spd
+    b = A.matvec(np.arange(A.n))
+    for model in (net, M):
+        for safeguard in ("auto", False):
+            with pytest.raises(ValueError, match=r"params must be stable.*safeguard=True"):
+                deep_conjugate_direction(A, b, model, safeguard=safeguard)
+        assert deep_conjugate_direction(A, b, model, safeguard=True)[1] == 0
+    with pytest.raises(ValueError, match="params must be stable"):
+        M.aspreconditioner()
     assert load_model("poisson-multilevel").is_stable()
 
 

@@ -58,7 +58,8 @@ def deep_conjugate_direction(
         about :math:`s A^{-1} r` with any factor s of either sign; with an attribute
         ``is_linear_spd = True`` it is taken for a symmetric positive definite matrix M, an
         approximate inverse of A, as are matrices and LinearOperators. An object with ``setup``
-        is given the `PoissonGrid` and returns such a callable.
+        is given the `PoissonGrid` and returns such a callable. A `MultilevelNet` must be stable,
+        see there, unless ``safeguard=True``.
     x0 : array, shape of `b`, optional
         Start, zero by default.
     rtol, atol : float
@@ -222,8 +223,10 @@ def solve(
 def _iteration(model, n_orth, safeguard):
     """The generator for a model and its options, as a function of the system."""
     if not isinstance(safeguard, bool):
-        _validate.choice(safeguard, "safeguard", ("auto",))
+        _validate.choice(safeguard, "safeguard", ("auto", True, False))
     linear = model is None or model.linear
+    if model is not None and model.bound is not None and safeguard is not True:
+        model.bound.require_stable()
     n_orth = (1 if linear else 2) if n_orth is None else _validate.count(n_orth, "n_orth")
     if model is None:
         if n_orth == 1:

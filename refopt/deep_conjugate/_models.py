@@ -91,11 +91,13 @@ def bind(model: Any, A: Any, operator: Any, b: Any, normalize: Any) -> Model | N
         `model` is none of these, or of another shape than A, or needs a grid and A is none.
     """
     if not isinstance(normalize, bool):
-        _validate.choice(normalize, "normalize", ("auto",))
+        _validate.choice(normalize, "normalize", ("auto", True, False))
     if model is None:
         return None
     if isinstance(model, type):
         raise TypeError(f"model must be an object, got the class; call it: {model.__name__}()")
+    if isinstance(model, str):
+        raise TypeError(f"model must be an object, got a name; load it: load_model({model!r})")
     if hasattr(model, "setup"):
         if operator.grid is None:
             raise ValueError(

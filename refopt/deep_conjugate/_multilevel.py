@@ -59,7 +59,8 @@ class MultilevelNet:
         M = (I - p(K)^2)\, S^{-1} + s\, p(K)\, P M_c P^T p(K)^T, \qquad K = D^{-1} S.
 
     The spectrum of K lies in (0, 1], so that M is positive definite for any factor s > 0 and
-    any positive definite coarse M_c where \|p\| < 1 there, which `is_stable` tests. The coarse
+    any positive definite coarse M_c where \|p\| < 1 there, which `is_stable` tests. Other
+    parameters need ``safeguard=True``. The coarse
     matrix joins the centres of blocks of 2 x 2 x 2 cells by conductances in series, and is of
     the same kind as A. A block that a thin wall divides counts once for each of its parts.
 
@@ -186,13 +187,14 @@ class BoundNet:
     Attributes
     ----------
     is_linear_spd : bool
+    net : MultilevelNet
     A : PoissonGrid
     hierarchy
         The levels, in the backend's layout.
     """
 
     def __init__(self, net: MultilevelNet, A: PoissonGrid):
-        self.A, self.is_linear_spd = A, net.is_stable()
+        self.A, self.net, self.is_linear_spd = A, net, net.is_stable()
         self.xp, self.kernels = resolve(A.types, small=A.types.size < SMALL, names=("cells",))
         self.hierarchy = self.kernels.vcycle_setup(
             A.types, A.degree, A.dirichlet, A.face_weights, net.params
@@ -212,8 +214,18 @@ class BoundNet:
         z = A.unpad(self.kernels.vcycle(self.hierarchy, A.pad(r / largest, xp.float32)))
         return xp.astype(z, r.dtype) * (largest / A.scale)
 
+    def require_stable(self) -> None:
+        """ValueError where M need not be positive definite."""
+        if not self.is_linear_spd:
+            raise ValueError(
+                "params must be stable: |(1 - w1 t)(1 - w2 t)| < 1 for all t in (0, 1] in every "
+                "row, as is_stable() tests; deep_conjugate_direction takes others with "
+                f"safeguard=True, got {self.net!r}"
+            )
+
     def aspreconditioner(self) -> Any:
-        """M as a LinearOperator, for SciPy's, or CuPy's, own solvers."""
+        """M as a LinearOperator, for SciPy's, or CuPy's, own solvers; ValueError if not stable."""
+        self.require_stable()
         A, xp = self.A, self.xp
         return linear_operator(
             lambda v: self(xp.reshape(v, (-1,))), A.shape, xp.empty(0, dtype=A.dtype)

@@ -67,7 +67,7 @@ def null_space(nullspace: Any, operator: Any, b: Any) -> NullSpace:
         return NullSpace()
     xp, kernels = operator.xp, operator.kernels
     if isinstance(nullspace, str):
-        _validate.choice(nullspace, "nullspace", ("auto", "constant"))
+        _validate.choice(nullspace, "nullspace", ("auto", "constant", None))
         if nullspace == "constant":
             ones = xp.ones(operator.n, dtype=xp.int32)
             return Means(kernels, ones if operator.grid is None else operator.grid.pad(ones), 1)

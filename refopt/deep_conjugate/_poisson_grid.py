@@ -388,16 +388,20 @@ def _fluid_box(xp, types):
 
 def face_arrays(xp, arrays, name, shape, least=None):
     """One finite float64 array per axis, of the shape of the faces across it."""
+    shapes = [tuple(n + (a == axis) for a, n in enumerate(shape)) for axis in range(len(shape))]
     if not isinstance(arrays, tuple | list) or len(arrays) != len(shape):
-        raise ValueError(f"{name} must be a tuple of {len(shape)} arrays of faces, one per axis")
+        got = f"{len(arrays)}" if isinstance(arrays, tuple | list) else type(arrays).__name__
+        raise ValueError(
+            f"{name} must be a tuple of {len(shape)} arrays of faces, one per axis, of shapes "
+            f"{', '.join(map(str, shapes))}, got {got}"
+        )
     checked = []
     for axis, array in enumerate(arrays):
         own = f"{name}[{axis}]"
         array = _validate.as_array(array, own)
         resolve(array, xp.zeros(1), names=(own, "cells"))
-        expected = tuple(n + (a == axis) for a, n in enumerate(shape))
-        if tuple(array.shape) != expected:
-            raise ValueError(f"{own} must have shape {expected}, got {tuple(array.shape)}")
+        if tuple(array.shape) != shapes[axis]:
+            raise ValueError(f"{own} must have shape {shapes[axis]}, got {tuple(array.shape)}")
         array = _validate.real_array(xp, array, own, len(shape))
         _validate.all_finite(xp, array, own)
         if least is not None and float(xp.min(array)) < least:
