@@ -152,3 +152,22 @@ def test_pruning_keeps_predictions_with_neurons_of_independent_outputs(change):
     assert fewer.fun <= whole.fun * (1 + 1e-10)
     assert fewer.w2.size < whole.w2.size
     assert np.linalg.matrix_rank(outputs, tol=1e-13) == fewer.w2.size <= 20
+
+
+def test_directions_of_an_earlier_result_are_taken_at_length_one():
+    sampled = refopt.fit_convex_relu(X, TARGETS, beta=1.0, refine=0, n_gates=20, rng=0)
+    options = {"beta": 1.0, "method": "scp", "tol": 1e-8}
+    res = refopt.fit_convex_relu(X, TARGETS, x0=sampled, **options)
+    direct = refopt.fit_convex_relu(X, TARGETS, gates=sampled.gates, **options)
+    assert res.success and res.fun == pytest.approx(direct.fun, rel=1e-7)
+    assert res.fun == pytest.approx(res.fun_convex, rel=1e-9)
+    refined = refopt.fit_convex_relu(X, TARGETS, beta=1.0, refine=1, m_init=5, rng=0)
+    with pytest.raises(ValueError, match="x0 must be a result with directions"):
+        refopt.fit_convex_relu(X, TARGETS, x0=refined, **options)
+
+
+def test_what_a_user_may_mean_is_taken_or_named():
+    paper = refopt.fit_convex_relu(X, TARGETS, beta=1.0, splitting="paper", maxiter=3, rng=0)
+    assert paper.nit == 3 and "primal_residual" in paper.history
+    with pytest.raises(ValueError, match="patterns must be boolean$"):
+        refopt.fit_convex_relu(X, TARGETS, beta=1.0, gates=(X[:, :2] > 0).astype(int))

@@ -105,7 +105,7 @@ def fit_convex_relu(
         inequalities, and the ReLU network of the same predictions, v_i - w_i = u_i; never
         above it, but the network is, often far.
     splitting : {"consensus", "paper"}, optional
-        For ``"admm"``: ``"paper"`` is the iteration of [2]_ with its one fixed penalty rho
+        For ``"admm"``, and with it the default method: ``"paper"`` is the iteration of [2]_ with its one fixed penalty rho
         (1 by default), for the squared and the logistic loss, an iteration being one step: a
         reference, for it is slow and depends on rho.
     u_solver : str, optional
@@ -266,6 +266,7 @@ def fit_convex_relu(
     maxiter = _validate.count(maxiter, "maxiter")
     method = _validate.choice(method, "method", _METHODS)
     paper = _validate.choice(splitting, "splitting", ("consensus", "paper")) == "paper"
+    method = "admm" if paper and method == "auto" else method
     scale = 1.0 if paper else _intake.feature_scale(xp, X)
     if paper:
         options = _intake.paper_options(loss, method, u_solver, rho, eta, kappa, gamma_ratio)
@@ -292,6 +293,8 @@ def fit_convex_relu(
     known = starts[0] if starts and given is None and kind != "all" else None
     if known is not None and known.patterns is not None and not rounds:
         D, G = known.patterns, known.gates
+        if method == "scp":
+            G = _intake.of_length_one(xp, G)
     elif method == "scp":
         D, G = _intake.directions(xp, X, given, n_gates, kind, generator)
     elif given is not None:

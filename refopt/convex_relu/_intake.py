@@ -119,10 +119,19 @@ def directions(
     return xp.take(H, kept, axis=1) >= 0, G / xp.sqrt(xp.sum(G * G, axis=0))
 
 
+def of_length_one(xp: Any, G: Any) -> Any:
+    """The directions of an earlier result, zero ones as they are."""
+    if G is None:
+        raise ValueError("x0 must be a result with directions for method 'scp', got patterns only")
+    norms = xp.sqrt(xp.sum(G * G, axis=0))
+    return G / xp.where(norms > 0, norms, xp.ones_like(norms))
+
+
 def _directions_given(xp, X, gates):
     G = _validate.all_finite(xp, _validate.real_array(xp, gates, "gates", 2), "gates")
     if G.shape[0] != X.shape[1]:
-        raise ValueError(f"gates must have shape ({X.shape[1]}, P), got {tuple(G.shape)}")
+        hint = "; patterns must be boolean" if G.shape[0] == X.shape[0] else ""
+        raise ValueError(f"gates must have shape ({X.shape[1]}, P), got {tuple(G.shape)}{hint}")
     return xp.astype(G, xp.float64, copy=False)
 
 
