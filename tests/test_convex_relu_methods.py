@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import refopt
+from refopt.convex_relu import _master
 from refopt.problems import relu_instance
 
 RNG = np.random.default_rng(4)
@@ -169,5 +170,13 @@ def test_directions_of_an_earlier_result_are_taken_at_length_one():
 def test_what_a_user_may_mean_is_taken_or_named():
     paper = refopt.fit_convex_relu(X, TARGETS, beta=1.0, splitting="paper", maxiter=3, rng=0)
     assert paper.nit == 3 and "primal_residual" in paper.history
-    with pytest.raises(ValueError, match="patterns must be boolean$"):
+    with pytest.raises(ValueError, match=r"patterns must be boolean$"):
         refopt.fit_convex_relu(X, TARGETS, beta=1.0, gates=(X[:, :2] > 0).astype(int))
+
+
+def test_the_method_that_is_chosen_returns_its_penalty(monkeypatch):
+    monkeypatch.setattr(_master, "_FACTORISED", 0)  # all programs are large
+    res = refopt.fit_convex_relu(X, TARGETS, beta=1.0, refine=0, n_gates=5, tol=1e-2, rng=0)
+    assert res.rho == res.history["mu"][-1]
+    refined = refopt.fit_convex_relu(X, TARGETS, beta=1.0, refine=1, m_init=5, maxiter=0, rng=0)
+    assert refined.rho is None and "(heuristic, an estimate)" in refined.message

@@ -173,7 +173,7 @@ def test_attacks_grow_with_the_radius_and_leave_the_constant_column():
         ({"loss": "absolute"}, "loss must be one of"),
         ({"w2": np.ones(2)}, "w2 must have shape"),
         ({"y": np.ones(3)}, "y must have one entry per row"),
-        ({"loss": "hinge", "y": np.zeros(4)}, "y must be -1 or"),
+        ({"loss": "hinge", "y": np.zeros(4)}, "y must hold labels -1 and"),
     ],
 )
 def test_bad_arguments_of_attacks_are_refused(changes, text):

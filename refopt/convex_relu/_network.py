@@ -7,6 +7,7 @@ from scipy.optimize import minimize
 
 from refopt import _validate
 from refopt.convex_relu._gates import on_host
+from refopt.convex_relu._intake import take_in
 from refopt.convex_relu._program import LOSSES
 from refopt_backends import namespace_of, resolve
 
@@ -80,10 +81,7 @@ def network_arrays(X, y, W1, w2, loss, backend):
         a = _validate.all_finite(xp, _validate.real_array(xp, a, name, ndim), name)
         checked.append(xp.astype(a, xp.float64, copy=False))
     X, y, W1, w2 = checked
-    if not X.size:
-        raise ValueError(f"X must have rows and columns, got shape {tuple(X.shape)}")
-    if y.shape[0] != X.shape[0]:
-        raise ValueError(f"y must have one entry per row of X, {X.shape[0]}, got {y.shape[0]}")
+    X, y = take_in(xp, X, y, loss, False, outputs)
     if W1.shape[0] != X.shape[1]:
         raise ValueError(f"W1 must have one row per column of X, {X.shape[1]}, got {W1.shape[0]}")
     if w2.shape != (W1.shape[1], *y.shape[1:]):
@@ -91,8 +89,6 @@ def network_arrays(X, y, W1, w2, loss, backend):
             f"w2 must have shape {(W1.shape[1], *y.shape[1:])}, one entry per column of W1 "
             f"and output, got {tuple(w2.shape)}"
         )
-    if loss != "squared" and not bool(xp.all(xp.abs(y) == 1)):
-        raise ValueError(f"y must be -1 or +1 for the {loss} loss, got other numbers")
     return X, y, W1, w2
 
 

@@ -8,7 +8,7 @@ from scipy.optimize import OptimizeResult
 
 from refopt import _driver, _status
 from refopt.convex_relu._gates import on_host
-from refopt.convex_relu._result import rescaled
+from refopt.convex_relu._result import gap_measure, rescaled
 from refopt.convex_relu._warm_start import Start, take_start
 from refopt_backends import namespace_of
 
@@ -120,7 +120,7 @@ def _side_by_side(xp, parts, tol):
         multipliers=xp.stack([part.multipliers for part in parts]) if whole else None,
         success=status == _status.CONVERGED, status=status,
         message=_status.message(
-            status, measure=f"relative gap ({kind}) of all outputs", error=gap, tol=tol,
+            status, measure=f"{gap_measure(kind)} of all outputs", error=gap, tol=tol,
             detail=detail,
         ),
         nit=sum(part.nit for part in parts), nfev=sum(part.nfev for part in parts),

@@ -54,7 +54,8 @@ def price_gates(X, r, *, side="both", kind="auto", n_starts=200, starts=None, rn
         that the current cell would have without its walls. ``"auto"`` is exact up to rank 3 and
         2000 rows, else ``"dca"``.
     n_starts : int, default 200
-        Random starts, besides `starts`, of searches that are not exact.
+        Random starts, and as many rows of X with random signs, besides `starts`, of searches
+        that are not exact.
     starts : array_like, shape (d, m), optional
         Further starts, as the neurons of a network.
     rng : None, int or numpy.random.Generator

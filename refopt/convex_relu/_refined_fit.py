@@ -11,7 +11,7 @@ from refopt.convex_relu._network import balanced_objective
 from refopt.convex_relu._program import LOSSES
 from refopt.convex_relu._recovery import fewest
 from refopt.convex_relu._refine import refine
-from refopt.convex_relu._result import largest_violation
+from refopt.convex_relu._result import gap_measure, largest_violation
 from refopt_backends import namespace_of
 
 
@@ -84,7 +84,7 @@ def fit_refined(X, y, patterns, *, beta, loss, rounds, tol, m_init, rng, kernels
         violation=largest_violation(X, D, x), patterns=D, gates=None, r=state.r, multipliers=None,
         success=status == _status.CONVERGED, status=status,
         message=_status.message(
-            status, measure=f"relative gap ({kind})", error=gap, tol=tol, detail=outcome.detail
+            status, measure=gap_measure(kind), error=gap, tol=tol, detail=outcome.detail
         ),
         nit=outcome.nit, nfev=int(history["steps"].sum()), n_rounds=outcome.nit, rounds=rounds,
         rho=None, history=history, backend=kernels.name,

@@ -20,6 +20,11 @@ def gap_kind(method: str, everything: bool, attack: tuple | None) -> str:
     return "global-exact" if everything else "sampled"
 
 
+def gap_measure(kind: str) -> str:
+    """What messages call the gap."""
+    return f"relative gap ({kind}{', an estimate' if kind == 'heuristic' else ''})"
+
+
 def largest_violation(X: Any, D: Any, x: Any) -> float:
     """Of the cones' inequalities at x (2, d, P)."""
     xp = namespace_of(X)
@@ -71,7 +76,7 @@ def result(
         success=status == _status.CONVERGED,
         status=status,
         message=_status.message(
-            status, measure=f"relative gap ({kind})", error=gap, tol=tol, detail=detail
+            status, measure=gap_measure(kind), error=gap, tol=tol, detail=detail
         ),
         nit=outcome.nit,
         nfev=outcome.nit,
