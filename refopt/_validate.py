@@ -11,6 +11,8 @@ import numpy as np
 
 from refopt_backends import is_array
 
+LARGEST = 1e120  # entries whose products are finite
+
 
 def as_array(value: Any, name: str) -> Any:
     """Lists and numbers become NumPy arrays; arrays of any library stay."""
@@ -87,6 +89,21 @@ def all_finite(xp: Any, value: Any, name: str) -> Any:
     if not (math.isfinite(float(xp.min(value))) and math.isfinite(float(xp.max(value)))):
         raise ValueError(
             f"{name} must be finite, got {first_place(xp, value, ~xp.isfinite(value))}"
+        )
+    return value
+
+
+def moderate(xp: Any, value: Any, name: str, most: float = LARGEST) -> Any:
+    """`value` if it is finite and no entry exceeds `most`, else a ValueError with the first place.
+
+    For functions that square and multiply what they are given in the units it came in.
+    """
+    if value.size and not (float(xp.min(value)) >= -most and float(xp.max(value)) <= most):
+        all_finite(xp, value, name)
+        where = first_place(xp, value, (value > most) | (value < -most))
+        raise ValueError(
+            f"{name} must have entries of at most {most:g} in absolute value, so that products "
+            f"of them are finite, got {where}: choose larger units"
         )
     return value
 

@@ -46,12 +46,12 @@ def warn_of_unknown(options: dict[str, Any]) -> None:
 
 
 def take_vector(value: Any, name: str, backend: str | None = None) -> tuple[Any, Any, Any]:
-    """A finite vector of at least one number, its namespace and the kernels."""
+    """A vector of at least one number, its namespace and the kernels."""
     if value is None:
         raise TypeError(f"{name} must be an array of numbers, got None")
     value = _validate.as_array(value, name)
     xp, kernels = resolve(value, backend=backend, names=(name,))
-    value = _validate.all_finite(xp, _validate.real_array(xp, value, name, 1), name)
+    value = _validate.moderate(xp, _validate.real_array(xp, value, name, 1), name)
     if not value.size:
         raise ValueError(f"{name} must not be empty")
     return value, xp, kernels

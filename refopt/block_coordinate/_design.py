@@ -1,5 +1,6 @@
 """The data matrix X of a problem, dense or sparse, by columns."""
 
+import sys
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,7 @@ def take_in(
     names: tuple[str, ...],
     any_order: bool = False,
     least_rows: int = 1,
+    most: float = sys.float_info.max,
 ) -> tuple[Any, KernelTable, "Design"]:
     """Resolve the backend and take in the data matrix.
 
@@ -38,6 +40,8 @@ def take_in(
         Leave a dense X in C order as it is, for solvers that never visit its columns.
     least_rows : int
         0 where a matrix without rows is a problem.
+    most : float
+        Largest absolute value of an entry, for solvers that square them as they are.
 
     Returns
     -------
@@ -56,10 +60,10 @@ def take_in(
             raise ValueError(f"{name} must be 2-dimensional, got shape {tuple(X.shape)}")
         matrix = X.tocsc()
         xp, kernels = resolve(matrix.data, *others, backend=backend, small=small, names=names)
-        return xp, kernels, _with_rows(_sparse(xp, X, matrix, name), name, least_rows)
+        return xp, kernels, _with_rows(_sparse(xp, X, matrix, name, most), name, least_rows)
     X = _validate.as_array(X, name)
     xp, kernels = resolve(X, *others, backend=backend, small=small, names=names)
-    return xp, kernels, _with_rows(_dense(xp, X, name, any_order), name, least_rows)
+    return xp, kernels, _with_rows(_dense(xp, X, name, any_order, most), name, least_rows)
 
 
 def is_sparse(X: Any) -> bool:
@@ -73,20 +77,20 @@ def _with_rows(design, name, least_rows):
     return design
 
 
-def _dense(xp, X, name, any_order):
+def _dense(xp, X, name, any_order, most):
     kind = _validate.dtype_name(X)
     X = _validate.real_array(xp, X, name, 2, keep_order=True)
-    columns = _validate.all_finite(xp, xp.astype(X, xp.float64, copy=False), name).T
+    columns = _validate.moderate(xp, xp.astype(X, xp.float64, copy=False), name, most).T
     flags = getattr(columns, "flags", None)
     if flags is not None and not (flags.c_contiguous or any_order):
         columns = xp.ascontiguousarray(columns)
     return DenseDesign(xp, columns, kind)
 
 
-def _sparse(xp, X, matrix, name):
+def _sparse(xp, X, matrix, name, most):
     kind = _validate.dtype_name(X)
     values = _validate.real_array(xp, matrix.data, f"the data of {name}", 1)
-    values = _validate.all_finite(xp, xp.astype(values, xp.float64, copy=False), name)
+    values = _validate.moderate(xp, xp.astype(values, xp.float64, copy=False), name, most)
     if values is not matrix.data:
         matrix = type(matrix)((values, matrix.indices, matrix.indptr), shape=matrix.shape)
     if not matrix.has_canonical_format:

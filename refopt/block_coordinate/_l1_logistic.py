@@ -161,7 +161,9 @@ def l1_logistic(
     ]
     names = ("X", "y", "weights", "sample_weight", "x0")
     small = math.prod(getattr(X, "shape", ())) < _SMALL
-    xp, kernels, design = take_in(X, *given, backend=backend, small=small, names=names)
+    xp, kernels, design = take_in(
+        X, *given, backend=backend, small=small, names=names, most=_validate.LARGEST
+    )
     n, p = design.shape
     y, classes = signs(xp, given[0], n)
     factors = xp.ones(p) if weights is None else vector(xp, given[1], "weights", p)

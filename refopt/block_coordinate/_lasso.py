@@ -390,9 +390,11 @@ def _intake(X, y, l2, positive, weights, sample_weight, fit_intercept, x0, backe
     ]
     names = ("X", "y", "weights", "sample_weight", "x0")
     small = math.prod(getattr(X, "shape", ())) < _SMALL
-    xp, kernels, design = take_in(X, *given, backend=backend, small=small, names=names)
+    xp, kernels, design = take_in(
+        X, *given, backend=backend, small=small, names=names, most=_validate.LARGEST
+    )
     n, p = design.shape
-    y = vector(xp, given[0], "y", n)
+    y = _validate.moderate(xp, vector(xp, given[0], "y", n), "y")
     factors = xp.ones(p) if weights is None else vector(xp, given[1], "weights", p)
     if p and float(xp.min(factors)) < 0:
         raise ValueError(f"weights must be nonnegative, got {float(xp.min(factors))}")

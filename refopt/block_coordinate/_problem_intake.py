@@ -73,7 +73,7 @@ def one_per_coordinate(problem, value, name):
 
 
 def take_in_vector(xp, value, name, n):
-    value = _validate.all_finite(xp, _validate.real_array(xp, value, name, 1), name)
+    value = _validate.moderate(xp, _validate.real_array(xp, value, name, 1), name)
     if value.shape[0] != n:
         raise ValueError(f"{name} must have one entry per row of A, {n}, got {value.shape[0]}")
     return xp.astype(value, xp.float64, copy=False)

@@ -24,12 +24,16 @@ def take_in_rows(X: Any, *others: Any, backend: str | None, names: tuple[str, ..
         if isinstance(X, np.ma.MaskedArray) and not np.ma.is_masked(X):
             X = np.asarray(X)
     if X.ndim != 2 or X.shape[0] == 0 or X.shape[1] == 0:
-        xp, kernels, design = take_in(X, *others, backend=backend, names=names)
+        xp, kernels, design = take_in(
+            X, *others, backend=backend, names=names, most=_validate.LARGEST
+        )
         return xp, kernels, DenseDesign(xp, xp.zeros(design.shape), _kind(design, xp))
     try:
-        return take_in(X.T, *others, backend=backend, names=names)
+        return take_in(X.T, *others, backend=backend, names=names, most=_validate.LARGEST)
     except (TypeError, ValueError):
-        take_in(X, *others, backend=backend, names=names)  # whose message speaks of X as it is
+        take_in(
+            X, *others, backend=backend, names=names, most=_validate.LARGEST
+        )  # whose message speaks of X as it is
         raise
 
 

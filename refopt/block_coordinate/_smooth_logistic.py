@@ -150,7 +150,7 @@ def logistic(
         x0 = _validate.as_array(x0, "x0")
     xp, kernels, design = take_in(
         X, numbers(y), sample_weight, x0, backend=backend, small=X.size < SMALL,
-        names=("X", "y", "sample_weight", "x0"), any_order=True,
+        names=("X", "y", "sample_weight", "x0"), any_order=True, most=_validate.LARGEST,
     )  # fmt: skip
     n, p = design.shape
     y, classes = signs(xp, y, n)

@@ -162,7 +162,7 @@ def softmax(
         x0 = _validate.as_array(x0, "x0")
     xp, kernels, design = take_in(
         X, numbers(labels), sample_weight, x0, backend=backend, small=X.size < SMALL,
-        names=("X", "labels", "sample_weight", "x0"), any_order=True,
+        names=("X", "labels", "sample_weight", "x0"), any_order=True, most=_validate.LARGEST,
     )  # fmt: skip
     n, p = design.shape
     weights = row_weights(xp, sample_weight, n)

@@ -193,7 +193,7 @@ class LeastSquares(Problem):
 
     def __init__(self, A, b, *, l1=0.0, l2=0.0, bounds=None, weights=None, backend=None):
         b = _validate.as_array(b, "b")
-        taken = take_in(A, b, backend=backend, names=("A", "b"))
+        taken = take_in(A, b, backend=backend, names=("A", "b"), most=_validate.LARGEST)
         b = take_in_vector(taken[0], b, "b", taken[2].shape[0])
         shape = taken[2].shape[1:]
         self.model = LinearModel(taken, losses.Squared(), shape, b, l1, l2, bounds, weights)
@@ -232,7 +232,13 @@ class Logistic(Problem):
 
     def __init__(self, A, y, *, l1=0.0, l2=0.0, bounds=None, weights=None, backend=None):
         y = _validate.as_array(y, "y")
-        taken = take_in(A, y if class_numbers(y) else None, backend=backend, names=("A", "y"))
+        taken = take_in(
+            A,
+            y if class_numbers(y) else None,
+            backend=backend,
+            names=("A", "y"),
+            most=_validate.LARGEST,
+        )
         y, classes = signs(taken[0], y, taken[2].shape[0])
         shape = taken[2].shape[1:]
         self.model = LogisticModel(taken, losses.Logistic(), shape, y, l1, l2, bounds, weights)
@@ -281,7 +287,7 @@ class Softmax(Problem):
     def __init__(self, A, labels, *, l1=0.0, l2=0.0, bounds=None, weights=None, backend=None):
         labels = _validate.as_array(labels, "labels")
         given = labels if class_numbers(labels) else None
-        taken = take_in(A, given, backend=backend, names=("A", "labels"))
+        taken = take_in(A, given, backend=backend, names=("A", "labels"), most=_validate.LARGEST)
         xp, _, design = taken
         number, self.classes = codes(xp, labels, design.shape[0])
         K = self.classes.shape[0]
@@ -331,7 +337,9 @@ class SVMDual(Problem):
         C = _validate.positive(C, "C")
         y = _validate.as_array(y, "y")
         given = y if class_numbers(y) else None
-        xp, kernels, design = take_in(A, given, backend=backend, names=("A", "y"))
+        xp, kernels, design = take_in(
+            A, given, backend=backend, names=("A", "y"), most=_validate.LARGEST
+        )
         n, p = design.shape
         y, _ = signs(xp, y, n)
         taken = xp, kernels, transposed_design(design.scaled_rows(y))

@@ -186,7 +186,7 @@ def dual_bound(X, y, r, *, beta, loss="squared", kind="auto", n_starts=500, rng=
     xp, kernels = resolve(*arrays, backend=backend, small=small, names=("X", "y", "r"))
     _validate.choice(loss, "loss", tuple(LOSSES))
     X, y = take_in(xp, arrays[0], arrays[1], loss, False, 1)
-    r = _validate.all_finite(xp, _validate.real_array(xp, arrays[2], "r", 1), "r")
+    r = _validate.moderate(xp, _validate.real_array(xp, arrays[2], "r", 1), "r")
     if r.shape[0] != X.shape[0]:
         raise ValueError(f"r must have one entry per row of X, {X.shape[0]}, got {r.shape[0]}")
     r = xp.astype(r, xp.float64, copy=False)

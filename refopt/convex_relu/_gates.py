@@ -149,6 +149,7 @@ def all_relu_patterns(X, *, backend=None):
 
 def enumerate_patterns(X: np.ndarray) -> np.ndarray:
     """All patterns of cells, by recursion over hyperplanes."""
+    X = X / (np.abs(X).max() or 1.0)  # whose squares are numbers
     _, sizes, directions = np.linalg.svd(X, full_matrices=False)
     rank = int((sizes > _RANK * max(sizes[0], 1e-300)).sum()) if sizes.size else 0
     Z = X @ directions[:rank].T

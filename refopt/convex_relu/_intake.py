@@ -8,6 +8,7 @@ import numpy as np
 from refopt import _validate
 from refopt.convex_relu import _gates
 
+LARGEST = 1e151  # entry of X, which is divided by a power of two close to its entries
 ROUNDS = 10  # of refinement by default
 _U_SOLVERS = ("auto", "woodbury", "cholesky", "pcg", "rbcd", "sylvester")
 
@@ -69,8 +70,8 @@ def attack_options(
 
 def take_in(xp: Any, X: Any, y: Any, loss: str, bias: bool, most: int = 2) -> tuple[Any, Any]:
     """X, with a column of ones if asked, and y of 1 to `most` dimensions, in float64."""
-    X = _validate.all_finite(xp, _validate.real_array(xp, X, "X", 2), "X")
-    y = _validate.all_finite(xp, _validate.real_array(xp, y, "y", min(max(y.ndim, 1), most)), "y")
+    X = features(xp, X)
+    y = _validate.moderate(xp, _validate.real_array(xp, y, "y", min(max(y.ndim, 1), most)), "y")
     if X.size == 0:
         raise ValueError(f"X must have a row and a column, got shape {tuple(X.shape)}")
     n = X.shape[0]
@@ -83,6 +84,18 @@ def take_in(xp: Any, X: Any, y: Any, loss: str, bias: bool, most: int = 2) -> tu
         raise ValueError(f"y must hold labels -1 and +1 for the {loss} loss, got {wrong}")
     X, y = xp.astype(X, xp.float64, copy=False), xp.astype(y, xp.float64, copy=False)
     return (xp.concat([X, xp.ones((n, 1))], axis=1) if bias else X), y
+
+
+def features(xp: Any, X: Any) -> Any:
+    """X, refused where the squares of its largest entry are no numbers."""
+    X = _validate.moderate(xp, _validate.real_array(xp, X, "X", 2), "X", LARGEST)
+    size = float(xp.max(xp.abs(X))) if X.size else 0.0
+    if 0 < size < 1 / LARGEST:
+        raise ValueError(
+            f"X must be zero or have an entry of at least {1 / LARGEST:g} in absolute value, "
+            f"got {size:g} at most: choose smaller units"
+        )
+    return X
 
 
 def given_gates(xp: Any, X: Any, gates: Any) -> tuple[Any, Any]:

@@ -126,7 +126,8 @@ def solve_program(
         dual = iterate.record["dual"]
         return OptimizeResult(x=x, fun=iterate.fun, dual=dual, gap=iterate.error, nit=nit)
 
-    given = None if start is None else _warm_start.point(program, g, start, keep)
+    idle = start is None or not keep.shape[0]
+    given = None if idle else _warm_start.point(program, g, start, keep)
     splitting = dict(splitting or {})
     if given is not None and method == "admm" and "gamma_ratio" not in splitting:
         splitting["start"] = given

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from refopt import _validate
+from refopt.convex_relu import _intake
 from refopt.convex_relu._gates import on_host
 from refopt.convex_relu._intake import take_in
 from refopt.convex_relu._program import LOSSES
@@ -78,7 +79,8 @@ def network_arrays(X, y, W1, w2, loss, backend):
     outputs = 2 if getattr(arrays[1], "ndim", 1) == 2 and loss == "squared" else 1
     checked = []
     for a, name, ndim in zip(arrays, names, (2, outputs, 2, outputs), strict=True):
-        a = _validate.all_finite(xp, _validate.real_array(xp, a, name, ndim), name)
+        a = _validate.real_array(xp, a, name, ndim)
+        a = _intake.features(xp, a) if name == "X" else _validate.moderate(xp, a, name)
         checked.append(xp.astype(a, xp.float64, copy=False))
     X, y, W1, w2 = checked
     X, y = take_in(xp, X, y, loss, False, outputs)

@@ -10,6 +10,7 @@ from refopt_backends import namespace_of, resolve
 
 from ._ascents import arc, dca, normalised, pivot, prices
 from ._gates import SMALL_PRICED, on_host
+from ._intake import features
 from ._sweeps import WORK, cells_bound, largest_price
 
 SIDES = {"positive": -1.0, "negative": 1.0}
@@ -133,8 +134,8 @@ def intake(X, r, backend):
     X, r = _validate.as_array(X, "X"), _validate.as_array(r, "r")
     small = getattr(X, "size", 0) < SMALL_PRICED
     xp, kernels = resolve(X, r, backend=backend, small=small, names=("X", "r"))
-    X = _validate.all_finite(xp, _validate.real_array(xp, X, "X", 2), "X")
-    r = _validate.all_finite(xp, _validate.real_array(xp, r, "r", 1), "r")
+    X = features(xp, X)
+    r = _validate.moderate(xp, _validate.real_array(xp, r, "r", 1), "r")
     if not X.size:
         raise ValueError(f"X must have rows and columns, got shape {tuple(X.shape)}")
     if r.shape[0] != X.shape[0]:

@@ -65,7 +65,7 @@ def lanczos(A, v0, m, *, reorth=2):
     xp, n = operator.xp, operator.n
     if tuple(v0.shape) != (n,):
         raise ValueError(f"v0 must have shape ({n},), got {tuple(v0.shape)}")
-    v0 = _validate.all_finite(xp, _validate.real_array(xp, v0, "v0", 1), "v0")
+    v0 = _validate.moderate(xp, _validate.real_array(xp, v0, "v0", 1), "v0")
     m, reorth = min(_validate.count(m, "m", 1), n), _validate.count(reorth, "reorth")
     q = xp.astype(v0, xp.float64)
     size = euclidean_norm(q)

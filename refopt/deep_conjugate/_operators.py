@@ -108,7 +108,7 @@ def as_operator(
         A = A.tocsr()
         xp, kernels = resolve(A.data, b, backend=backend, small=A.nnz < SMALL, names=names)
         _square(A, name)
-        _validate.all_finite(xp, A.data, f"stored values of {name}")
+        _validate.moderate(xp, A.data, f"stored values of {name}")
         A = A.astype(xp.float64)
         if check and A.nnz:
             _symmetric(float(abs(A - A.T).max()), float(abs(A).max()), name)
@@ -122,7 +122,7 @@ def as_operator(
     xp, kernels = resolve(A, b, backend=backend, small=A.size < SMALL, names=names)
     A = _validate.real_array(xp, A, name, 2)
     _square(A, name)
-    A = xp.astype(_validate.all_finite(xp, A, name), xp.float64, copy=False)
+    A = xp.astype(_validate.moderate(xp, A, name), xp.float64, copy=False)
     if check and A.size:
         _symmetric(float(xp.max(xp.abs(A - A.T))), float(xp.max(xp.abs(A))), name)
     return MatrixOperator(A, xp, kernels)

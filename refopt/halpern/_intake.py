@@ -24,7 +24,7 @@ def take_problem(fun: Any, x0: Any, prox: Any, n_components: Any, backend: Any) 
     small = work < SMALL and not hasattr(fun, "py_func")
     names = ("x0", *("fun" for _ in given))
     xp, kernels = resolve(x0, *given, backend=backend, small=small, names=names)
-    u = _validate.all_finite(xp, _validate.real_array(xp, x0, "x0", 1), "x0")
+    u = _validate.moderate(xp, _validate.real_array(xp, x0, "x0", 1), "x0")
     if u.shape[0] == 0:
         raise ValueError("x0 must have at least one entry, got none")
     if given:

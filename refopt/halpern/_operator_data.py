@@ -8,8 +8,8 @@ from refopt import _validate
 
 
 def numbers(xp: Any, value: Any, name: str, ndim: int) -> Any:
-    """A finite real array."""
-    return _validate.all_finite(xp, _validate.real_array(xp, value, name, ndim), name)
+    """A real array whose entries can be multiplied."""
+    return _validate.moderate(xp, _validate.real_array(xp, value, name, ndim), name)
 
 
 def matrix(xp: Any, value: Any, name: str) -> Any:

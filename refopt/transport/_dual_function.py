@@ -61,7 +61,7 @@ def lyapunov(f, g, C, a, b, reg, *, backend=None):
     """
     problem, f, g, r, _ = _marginals(f, g, C, a, b, reg, backend)
     xp = problem.xp
-    value = _inner(xp, problem.user_a, f) + _inner(xp, problem.user_b, g)
+    value = _inner(xp, problem.user_a, f, "a") + _inner(xp, problem.user_b, g, "b")
     return value - problem.reg * float(xp.sum(r))
 
 
@@ -140,10 +140,11 @@ def _potential(xp, potential, name, mass):
         raise ValueError(f"{name} must have {mass.shape[0]} entries, got {potential.shape[0]}")
     potential = xp.astype(potential, xp.float64)
     absent = (potential == -math.inf) & (mass == 0)
-    _validate.all_finite(xp, xp.where(absent, 0.0, potential), name)
+    _validate.moderate(xp, xp.where(absent, 0.0, potential), name)
     return potential
 
 
-def _inner(xp, mass, potential):
+def _inner(xp, mass, potential, name):
     """<mass, potential> where a potential of -inf has no mass."""
+    _validate.moderate(xp, mass, name)
     return float(xp.sum(mass * xp.where(mass > 0, potential, 0.0)))

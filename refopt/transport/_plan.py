@@ -316,6 +316,11 @@ def _point_gradient(problem, res, name):
     here, there = (points.Y, points.X) if transpose else (points.X, points.Y)
     ones = xp.ones((there.shape[0], 1), dtype=xp.float64)
     moved = plan_matvec(res, xp.concat([there, ones], axis=1), transpose)
+    largest = float(xp.max(moved[:, -1]))
+    if not largest <= _validate.LARGEST:
+        raise ValueError(
+            f"res must have a finite plan, got row sums up to {largest:g}: {res.message}"
+        )
     return 2.0 * points.scale * (moved[:, -1:] * here - moved[:, :-1])
 
 
