@@ -112,14 +112,12 @@ class ConeBlocks:
         self.pushes = []
         for number, scaling in enumerate(self.scalings):
             l0, l1 = scaling.lam
-            e0, e1 = xp.full_like(l0, target), xp.zeros_like(l1)
-            if affine is not None:
+            if affine is None:
+                e0, e1 = scaling.divide_by_lambda(xp.full_like(l0, target), xp.zeros_like(l1))
+            else:
                 head, tail = self.cones[number]
-                p0, p1 = scaling.divide(affine[0][:, head], xp.take(affine[0], tail, axis=1))
-                q0, q1 = scaling.multiply(*affine[3][number])
-                e0 = e0 - p0 * q0 - xp.sum(p1 * q1, axis=1)
-                e1 = -p0[:, None] * q1 - q0[:, None] * p1
-            e0, e1 = scaling.divide_by_lambda(e0, e1)
+                primal = affine[0][:, head], xp.take(affine[0], tail, axis=1)
+                e0, e1 = scaling.corrected(target, primal, affine[3][number])
             self.pushes.append(scaling.divide(e0 - l0, e1 - l1))
         side = self.pull(self.aim, self.pushes) - share * rest
         self.side = side[:, k:]

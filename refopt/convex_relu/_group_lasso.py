@@ -190,15 +190,11 @@ class _Path:
         if not self._factorise():
             return False
         l0, l1 = scaling.lam
-        zero = xp.zeros_like(self.t)
         affine = self._direction((-l0, -l1), rows.correct(0.0, offset, None))
         sigma = (1 - min(1.0, self._room(affine))) ** 3
         target = sigma * self.mu()
         du, dt, dc, dloss, _ = affine
-        (p0, p1), (q0, q1) = scaling.divide(dt, du), scaling.multiply(zero, dc)
-        e0, e1 = scaling.divide_by_lambda(
-            target - p0 * q0 - xp.sum(p1 * q1, axis=1), -p0[:, None] * q1 - q0[:, None] * p1
-        )
+        e0, e1 = scaling.corrected(target, (dt, du), (xp.zeros_like(dt), dc))
         step = self._direction(
             (e0 - l0, e1 - l1), rows.correct(target, (1 - sigma) * offset, dloss)
         )

@@ -112,17 +112,13 @@ class _Path:
         if not self._factorise():
             return False
         l0, l1 = scaling.lam
-        zero = xp.zeros_like(self.t)
         e = rows.correct(0.0, self.offset, None)
         affine = self._direction(1.0, -self.s * self.a, (-l0, -l1), e)
         alpha = min(1.0, self._room(affine))
         sigma = (1 - alpha) ** 3
         target = sigma * self.mu()
         du, ds, da, dt, dc, dloss, _ = affine
-        (p0, p1), (q0, q1) = scaling.divide(dt, du), scaling.multiply(zero, dc)
-        e0, e1 = scaling.divide_by_lambda(
-            target - p0 * q0 - xp.sum(p1 * q1, axis=1), -p0[:, None] * q1 - q0[:, None] * p1
-        )
+        e0, e1 = scaling.corrected(target, (dt, du), (xp.zeros_like(dt), dc))
         step = self._direction(
             1 - sigma,
             target - self.s * self.a - ds * da,

@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refopt import _rng, _validate
+from refopt.convex_relu._ascents import arc, dca, normalised, pivot, prices
+from refopt.convex_relu._gates import SMALL_PRICED, on_host
+from refopt.convex_relu._intake import features
+from refopt.convex_relu._sweeps import WORK, cells_bound, largest_price
 from refopt_backends import namespace_of, resolve
-
-from ._ascents import arc, dca, normalised, pivot, prices
-from ._gates import SMALL_PRICED, on_host
-from ._intake import features
-from ._sweeps import WORK, cells_bound, largest_price
 
 SIDES = {"positive": -1.0, "negative": 1.0}
 KINDS = ("auto", "exact", "dca", "arc", "pivot")

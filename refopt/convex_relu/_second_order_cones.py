@@ -64,6 +64,12 @@ class Scaling:
         x0 = (l0 * t - self.xp.sum(l1 * u, axis=1)) / self.det
         return x0, (u - x0[:, None] * l1) / l0[:, None]
 
+    def corrected(self, target: float, primal: tuple, dual: tuple) -> tuple[Any, Any]:
+        """Products aimed at `target`, less those of an affine step, over lambda."""
+        (p0, p1), (q0, q1) = self.divide(*primal), self.multiply(*dual)
+        e0 = target - p0 * q0 - self.xp.sum(p1 * q1, axis=1)
+        return self.divide_by_lambda(e0, -p0[:, None] * q1 - q0[:, None] * p1)
+
     def inverse_square(self) -> Any:
         """W^-2 of every pair, (N, d + 1, d + 1)."""
         xp = self.xp
