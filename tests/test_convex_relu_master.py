@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from refopt.convex_relu._gates import enumerate_patterns
 from refopt.convex_relu._master import solve_program
@@ -123,3 +124,47 @@ def test_small_weight_decay_does_not_start_the_logistic_loss_too_far_out(beta):
     sides = np.arange(24).reshape(2, 12) % 3 > 0
     master = solve_program(X, y, D, beta=beta, loss="logistic", sides=sides, tol=1e-7)
     assert master.gap <= 1e-7 and master.outcome.nit < 50
+
+
+def signed_product(n, d, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    return X, np.where(X[:, 0] * X[:, 1] > 0, 1.0, -1.0), rng
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+@pytest.mark.parametrize("ratio", [1e-1, 1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("loss", ["squared", "hinge", "logistic"])
+def test_the_gap_closes_at_any_weight_decay(loss, ratio, one_sided):
+    X, y, rng = signed_product(60, 4, 0)
+    D = X @ rng.standard_normal((4, 10)) >= 0
+    sides = None
+    if one_sided:
+        sides = np.stack([np.arange(10) % 2 == 0, np.arange(10) % 2 == 1])
+    steepest = np.linalg.norm(X.T @ (D * y[:, None]), axis=0).max()
+    master = solve_program(X, y, D, beta=ratio * steepest, loss=loss, sides=sides, tol=1e-6)
+    assert master.gap <= 1e-6 and master.outcome.nit < 150
+    if not one_sided:
+        assert_certified(X, y, D, master, ratio * steepest, loss, 1e-6)
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_a_generic_solver_finds_the_same_optimum(loss):
+    X, y, rng = signed_product(8, 2, 5)
+    D = X @ rng.standard_normal((2, 3)) >= 0
+    S, beta = 2.0 * D - 1, 0.3
+    master = solve_program(X, y, D, beta=beta, loss=loss, tol=1e-9)
+
+    def columns(point):
+        return point.reshape(2, 2, 3)
+
+    def objective(point):
+        V, W = columns(point)
+        norms = np.sqrt((columns(point) ** 2).sum(1) + 1e-18).sum()
+        return loss_value(loss, (D * (X @ (V - W))).sum(1), y) + beta * norms
+
+    cones = {"type": "ineq", "fun": lambda point: (S * (X @ columns(point))).ravel()}
+    start = rng.standard_normal(12)
+    found = minimize(objective, start, method="SLSQP", constraints=cones,
+                     options={"maxiter": 500, "ftol": 1e-12})  # fmt: skip
+    assert found.fun == pytest.approx(master.value, rel=1e-5)

@@ -27,6 +27,8 @@ _BACK_OFF = 0.99  # of the longest step
 _REFINED = 1e-12  # relative residual at which refinement of a linear solution ends
 _REFINEMENTS = 3
 _LEAST_STEP = 1e-4
+_GAP_SHARE = 0.5  # of the mean part of the gap: the products aim at no less
+_RISE = 3.0  # the most by which one step may raise them, after a start with small columns
 _LARGEST_MARGIN = 10.0  # of a column at the start, for the logistic loss
 
 
@@ -48,19 +50,21 @@ def interior_point(
         dual point. The error is the relative gap of best values.
     """
     path = _Path(program, directions)
-    best, dual = None, 0.0
+    zero = path.U * 0, program.X[:, 0] * 0
+    best, dual = (program.value(*zero), *zero), 0.0
+    certificate = path.rows.r, path.a
     while True:
         U, z = path.U, program.predict(path.XU)
         slopes = program.pull(path.rows.r) - program.pull_cone(path.a)
         value, bound = program.value(U, z), program.dual_value(path.rows.r, slopes)
-        if best is None or value < best[0]:
+        if value < best[0]:
             best = value, U, z
         if bound >= dual:
             dual, certificate = bound, (path.rows.r, path.a)
         gap = relative_gap(best[0], dual)
         record = {"dual": dual, "mu": path.mu()}
         yield Iterate(x=(*best[1:], *certificate), fun=best[0], error=gap, record=record)
-        if not path.advance(z):
+        if not path.advance(z, best[0] - dual):
             return _status.STALLED, "Rounding allows no further step."
 
 
@@ -82,9 +86,11 @@ class _Path:
         mu = max(loss.value(zero, y), 1e-300) / (C * (n + 1))
         self.U = (mu * (n + 1) ** 0.5 / beta) * xp.take(directions, program.of, axis=0)
         self.XU = self.U @ program.X.T
+        self.rise = float("inf")
         if isinstance(loss, losses.Logistic):  # whose slopes at larger predictions underflow
             share = min(1.0, _LARGEST_MARGIN / float(xp.max(xp.abs(self.XU))))
             mu, self.U, self.XU = share * mu, share * self.U, share * self.XU
+            self.rise = _RISE
         self.s = program.S * self.XU
         a = 1 / self.s
         c = -program.pull_cone(a)
@@ -94,17 +100,22 @@ class _Path:
         r = 0.5 * loss.gradient(zero, y)
         steepest = float(xp.max(row_norms(xp, program.pull(r))))
         r = r * min(1.0, 0.5 * beta / steepest) if steepest > 0 else r
-        self.rows = _row_losses.ROWS[type(loss).__name__](program, r, mu)
+        self.rows = _row_losses.SHORTENED_ROWS[type(loss).__name__](program, r, mu)
+        self.products = C * n + C + self.rows.pairs * n
 
     def mu(self) -> float:
         """The mean of all products that tend to zero."""
-        xp, (C, n, _) = self.xp, self.program.size
+        xp = self.xp
         cones = float(xp.sum(self.t)) * self.program.beta + float(xp.sum(self.U * self.c))
         total = float(xp.sum(self.s * self.a)) + cones + self.rows.complementarity()
-        return total / (C * n + C + self.rows.pairs * n)
+        return total / self.products
 
-    def advance(self, z: Any) -> bool:
-        """One predictor-corrector step (Mehrotra); False if there is none."""
+    def advance(self, z: Any, gap: float) -> bool:
+        """One predictor-corrector step (Mehrotra); False if there is none.
+
+        Products may tend to zero before r has come near the gradient, and every later step
+        is short. They are led back to what the gap between the best values leaves for each.
+        """
         xp, program, rows = self.xp, self.program, self.rows
         self.scaling = scaling = Scaling(xp, self.t, self.U, program.beta, self.c)
         self.defect = program.pull(rows.r) - program.pull_cone(self.a) - self.c
@@ -116,7 +127,8 @@ class _Path:
         affine = self._direction(1.0, -self.s * self.a, (-l0, -l1), e)
         alpha = min(1.0, self._room(affine))
         sigma = (1 - alpha) ** 3
-        target = sigma * self.mu()
+        mu = self.mu()
+        target = sigma * max(mu, min(self.rise * mu, _GAP_SHARE * gap / self.products))
         du, ds, da, dt, dc, dloss, _ = affine
         e0, e1 = scaling.corrected(target, (dt, du), (xp.zeros_like(dt), dc))
         step = self._direction(

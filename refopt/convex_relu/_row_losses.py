@@ -8,6 +8,9 @@ from typing import Any
 
 from refopt.convex_relu._program import Program
 
+_LEAST_SHARE = 0.1  # of t, and of 1 - t, left by a step
+_LEAST, _EPS = 1e-18, 2.0**-52  # t and 1 - t are no less
+
 
 def longest_step(xp: Any, x: Any, dx: Any) -> float:
     """The largest step along dx that keeps x >= 0."""
@@ -68,6 +71,23 @@ class LogisticRows(SquaredRows):
         return min(longest_step(self.xp, t, dt), longest_step(self.xp, 1 - t, -dt))
 
 
+class ShortenedLogisticRows(LogisticRows):
+    """For methods that take the slopes F'r anew at each step: t goes its own way.
+
+    There is no barrier for t. Where a Newton step leaves (0, 1) it goes part of the way to the
+    end, and no other variable is held back.
+    """
+
+    def room(self, step):
+        return float("inf")
+
+    def move(self, alpha, step):
+        t = -self.y * self.r
+        moved = t - alpha * self.y * step[0]
+        moved = self.xp.clip(moved, _LEAST_SHARE * t, 1 - _LEAST_SHARE * (1 - t))
+        self.r = -self.y * self.xp.clip(moved, _LEAST, 1 - _EPS)
+
+
 class HingeRows(SquaredRows):
     """p = xi + y z - 1 >= 0 and xi >= 0, with t p = (1 - t) xi = mu and r = -y t."""
 
@@ -118,3 +138,4 @@ class HingeRows(SquaredRows):
 
 
 ROWS = {"Squared": SquaredRows, "Logistic": LogisticRows, "Hinge": HingeRows}
+SHORTENED_ROWS = ROWS | {"Logistic": ShortenedLogisticRows}
