@@ -85,7 +85,7 @@ def admm(
     best, dual, k, primal, moved = None, 0.0, 0, 0.0, 0.0
     weights = 1.0, kappa, eta
     while True:
-        feasible, value = _feasible(program, V, inner, margins)
+        feasible, value = feasible_columns(program, V, inner, margins)
         A = -rho * eta * xp.minimum(h, xp.zeros_like(h))
         bound = program.dual_value(r, program.pull(r) - program.pull_cone(A))
         if best is None or value < best[0]:
@@ -138,7 +138,7 @@ def _norm(weights, parts):
     return math.sqrt(sum(w * norm**2 for w, norm in zip(weights, norms, strict=True)))
 
 
-def _feasible(program, V, inner, margins):
+def feasible_columns(program, V, inner, margins):
     """V moved into the cones, both columns of a pattern alike, and its value.
 
     A common shift of v_i and w_i changes no prediction. For squares the best multiple.

@@ -15,7 +15,7 @@ from collections.abc import Generator
 from typing import Any
 
 from refopt._driver import Iterate
-from refopt.convex_relu._admm import _feasible, network_value
+from refopt.convex_relu._admm import feasible_columns, network_value
 from refopt.convex_relu._interior_point import relative_gap
 from refopt.convex_relu._program import Program, row_norms
 from refopt.convex_relu._rbcd import BlockDescent
@@ -135,7 +135,7 @@ def paper_admm(
     s, nu, Gu = xp.zeros((C, n)), xp.zeros((C, n)), xp.zeros((C, n))
     r, best, dual = program.loss.gradient(xp.zeros(n), y), None, 0.0
     while True:
-        feasible, value = _feasible(program, v, inside, margins)
+        feasible, value = feasible_columns(program, v, inside, margins)
         A = xp.maximum(-rho * nu, xp.zeros_like(nu))
         forces = program.pull(r)
         bound = program.dual_value(r, forces - program.pull_cone(A))
