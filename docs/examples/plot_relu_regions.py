@@ -81,5 +81,5 @@ for ax, (name, (W1, w2)) in zip(axes, networks.items(), strict=True):
         ax.scatter(*X[y == label, :2].T, s=7, color=colour)
     fun = refopt.relu_network_objective(X, y, W1, w2, beta=beta)
     ax.set(title=f"{name}\nobjective {fun:.4f}", xticks=[], yticks=[])
-figure.suptitle(f"No network has an objective below {refined.lower_bound:.4f}", fontsize=13)
+figure.suptitle(f"No network has an objective below {refined.lower_bound:.4f}\n", fontsize=13)
 plt.show()
