@@ -268,7 +268,7 @@ def _warm_augmented_lagrangian(xp, backend):
 def _warm_deep_conjugate(xp, backend):
     """Faces of weight 1 and others, networks, stored matrices."""
     with refopt_backends.use_backend(backend):
-        for size in (8, 85) if backend == "numba" else (8,):  # for one thread, and for all
+        for size in (8, 40, 85) if backend == "numba" else (8,):  # one level, one thread, all
             cells = refopt.problems.pressure_scene("smoke", size)
             u = tuple(xp.asarray(v) for v in refopt.problems.swirl_velocity(size))
             cells, weights = xp.asarray(cells), tuple(xp.full(v.shape, 0.5) for v in u)
