@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from refopt import _status
 from refopt._driver import Iterate
 from refopt.deep_conjugate._nullspace import NullSpace
@@ -24,7 +26,13 @@ NOT_FINITE = (_status.BREAKDOWN, "A times a finite vector is not finite.")
 
 
 def dot(x: Any, y: Any) -> float:
-    """x'y in any shape, without a temporary and without warnings."""
+    """x'y in any shape, without a temporary and without warnings.
+
+    Not by BLAS on the CPU: its threads spin on after a long product, on the processors that
+    the threads of the kernels need next.
+    """
+    if isinstance(x, np.ndarray):
+        return float(np.einsum("i,i->", x.reshape(-1), y.reshape(-1)))
     xp = namespace_of(x)
     return float(xp.reshape(x, (-1,)) @ xp.reshape(y, (-1,)))
 
